@@ -1,0 +1,18 @@
+"""Everything that is asked, one module per assignment, in course order."""
+
+from __future__ import annotations
+
+from autograder.exercise import Course
+from autograder.exercises import batch_normalization, gradient_checking, layer_instance_group_normalization
+
+_MODULES = {
+    "00-gradient-checking": gradient_checking,
+    "01-batch-normalization": batch_normalization,
+    "02-layer-instance-group-normalization": layer_instance_group_normalization,
+}
+
+COURSE = Course(
+    exercises={exercise.name: exercise for module in _MODULES.values() for exercise in module.EXERCISES},
+    assignments={name: tuple(exercise.name for exercise in module.EXERCISES) for name, module in _MODULES.items()},
+)
+"""All exercises by name, and the names of each assignment."""
