@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint build lab formgrader clean
+.PHONY: help setup demo test lint build lab formgrader experiments claims clean
 .DEFAULT_GOAL := help
 
 help:  ## Say what can be made
@@ -38,6 +38,12 @@ lab: .venv/.ready  ## Open JupyterLab on the assignments
 
 formgrader: .venv/.ready  ## Open nbgrader's formgrader on the demo course
 	cd demo-course && ../$(BIN)/jupyter lab --LabApp.default_url=/formgrader
+
+experiments: .venv/.ready  ## Run every experiment in full, store the results, write docs/claims.md
+	$(BIN)/python -m nnlab.experiments
+
+claims: .venv/.ready  ## Write docs/claims.md from the stored results
+	$(BIN)/python -m nnlab.experiments --page
 
 clean:  ## Remove the demo course and caches; .venv stays
 	rm -rf demo-course .pytest_cache .mypy_cache .ruff_cache build

@@ -71,7 +71,9 @@ def diagnose(
     return tuple(found)
 
 
-def _gives_what_was_seen(misconception: Misconception, trial: Trial, play_with: Callable[[Misconception], Functions]) -> str:
+def _gives_what_was_seen(
+    misconception: Misconception, trial: Trial, play_with: Callable[[Misconception], Functions]
+) -> str:
     """``explains`` (same numbers, and wrong ones), ``agrees`` (same numbers, right ones) or ``differs``."""
     assert trial.seen is not None
     try:

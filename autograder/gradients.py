@@ -19,7 +19,9 @@ def slope(phi: Callable[[float], float], h: float = STEP) -> float:
     return (8.0 * (phi(h) - phi(-h)) - (phi(2 * h) - phi(-2 * h))) / (12.0 * h)
 
 
-def along(f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, df: np.ndarray, v: np.ndarray, h: float = STEP) -> float:
+def along(
+    f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, df: np.ndarray, v: np.ndarray, h: float = STEP
+) -> float:
     """The derivative of ``sum(f(x) * df)`` along ``v`` (same shape as ``x``). Costs four calls whatever the size of ``x``."""
     return slope(lambda step: float(np.sum(f(x + step * v) * df)), h)
 

@@ -32,6 +32,9 @@ from autograder.exercise import (
 )
 from autograder.exercises import COURSE
 
+KEPT = ("cache", "schedule")
+"""Results that stay with the student: a cache is never looked into, a schedule is a function to be called."""
+
 
 class Trusted:
     """The course's own functions, references and misconceptions, behind the same interface as a student's."""
@@ -74,10 +77,17 @@ class Play:
         return functools.partial(self._play, COURSE.exercises[name])
 
     def _play(self, exercise: Exercise, *arguments: Any) -> Any:
-        keep = tuple(k for k, result in enumerate(exercise.returns) if result == "cache")
+        keep = tuple(k for k, result in enumerate(exercise.returns) if result in KEPT)
         answer = self._student.call(exercise.name, arguments, keep)
         self._watch(exercise, arguments, answer.arguments)
-        return _in_form(exercise, answer.value)
+        value = _in_form(exercise, answer.value)
+        return self._function(value) if exercise.returns == ("schedule",) else value
+
+    def _function(self, kept: Any) -> Callable[..., Any]:
+        """A function that the student returned, ready to be called."""
+        if not isinstance(kept, Handle):
+            raise StudentError("form", f"returned {describe(kept)}, wanted a function of t")
+        return lambda *arguments: self._student.call(kept, arguments).value
 
     def _watch(self, exercise: Exercise, before: Sequence[Any], after: Sequence[Any]) -> None:
         names = list(inspect.signature(exercise.reference).parameters)
@@ -85,15 +95,21 @@ class Play:
             if isinstance(given, dict) and isinstance(left, dict):
                 given.clear()
                 given.update(left)
-            elif isinstance(given, np.ndarray) and not _identical(given, left):
+            elif not _identical(given, left):
                 self.changed.append(name)
 
 
-def _identical(given: np.ndarray, left: Any) -> bool:
-    """Equal but for rounding: an entry that was stepped by h and back again counts as restored."""
+def _identical(given: Any, left: Any) -> bool:
+    """Equal but for rounding: an entry that was stepped by h and back again counts as restored. Lists by their elements."""
+    if isinstance(given, (list, tuple)):
+        same_length = isinstance(left, (list, tuple)) and len(given) == len(left)
+        return same_length and all(_identical(one, other) for one, other in zip(given, left, strict=True))
+    if not isinstance(given, np.ndarray):
+        return True  # numbers cannot be changed, functions and handles are not looked into
     if not isinstance(left, np.ndarray) or given.shape != left.shape:
         return False
-    return bool(np.allclose(given, left, rtol=0, atol=1e-12 * float(np.max(np.abs(given), initial=0.0)), equal_nan=True))
+    size = float(np.max(np.abs(given[np.isfinite(given)]), initial=0.0))
+    return bool(np.allclose(given, left, rtol=0, atol=1e-12 * size, equal_nan=True))
 
 
 def _in_form(exercise: Exercise, value: Any) -> Any:
@@ -151,7 +167,9 @@ def grade(exercise: Exercise | str, student: Student, seed: int = 0, trouble: st
             errors.append(error)
 
     if not any(r.evidence.passed for r, check in zip(results, exercise.checks, strict=True) if not check.supporting):
-        results = [_result(c, _unsupported(r)) if c.supporting else r for c, r in zip(exercise.checks, results, strict=True)]
+        results = [
+            _result(c, _unsupported(r)) if c.supporting else r for c, r in zip(exercise.checks, results, strict=True)
+        ]
     status = _status(results, errors)
     if status == "not_started":
         return _unanswered(exercise, status, _explain(exercise, errors[0]))

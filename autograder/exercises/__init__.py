@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from autograder.exercise import Course
-from autograder.exercises import batch_normalization, gradient_checking, layer_instance_group_normalization
+from autograder.exercises import (
+    batch_normalization,
+    first_order_optimizers,
+    gradient_checking,
+    layer_instance_group_normalization,
+    learning_rate_schedules,
+    model_ensembles,
+    second_order_optimization,
+)
 
 _MODULES = {
     "00-gradient-checking": gradient_checking,
     "01-batch-normalization": batch_normalization,
     "02-layer-instance-group-normalization": layer_instance_group_normalization,
+    "03-first-order-optimizers": first_order_optimizers,
+    "04-learning-rate-schedules": learning_rate_schedules,
+    "05-second-order-optimization": second_order_optimization,
+    "06-model-ensembles": model_ensembles,
 }
 
 COURSE = Course(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autograder.checks import equals, gradients_of, leaves_inputs
-from autograder.exercise import Check, Exercise, Functions, Misconception, Observations
+from autograder.exercise import Check, Exercise, Functions, Misconception, Observations, Observe
 from autograder.exercises.drawing import affine_parameters, columns, images
 
 Array = np.ndarray
@@ -43,9 +43,12 @@ def batchnorm_forward(x: Array, gamma: Array, beta: Array, bn_param: Params) -> 
 def _train_output(play: Functions, rng: np.random.Generator) -> Observations:
     found = {}
     for n, d in ((9, 4), (5, 6)):
-        x, (gamma, beta) = columns(rng, n, d, std=(4, 8), offset=60), affine_parameters(rng, d)
-        out, _ = play.batchnorm_forward(x, gamma, beta, {"mode": "train", "eps": NEGLIGIBLE_EPS})
-        found[f"out for x of shape ({n}, {d})"] = out
+        gamma, beta = affine_parameters(rng, d)
+        bn_param: Params = {"mode": "train", "eps": NEGLIGIBLE_EPS}
+        for step in (1, 2):  # in the second, running statistics are there, and must play no part
+            x = columns(rng, n, d, std=(4, 8), offset=60)
+            out, _ = play.batchnorm_forward(x, gamma, beta, bn_param)
+            found[f"out of step {step} for x of shape ({n}, {d})"] = out
     return found
 
 
@@ -54,8 +57,10 @@ def _train_eps(play: Functions, rng: np.random.Generator) -> Observations:
     gamma, beta = affine_parameters(rng, d)
     small, smaller = columns(rng, n, d, std=(0.2, 0.6), offset=3), columns(rng, n, d, std=(0.002, 0.006), offset=1)
     smaller[:, 1] = smaller[0, 1]  # a feature that never changes
+    given: Params = {"mode": "train", "eps": 0.2}
     return {
-        "out with eps=0.2": play.batchnorm_forward(small, gamma, beta, {"mode": "train", "eps": 0.2})[0],
+        "out with eps=0.2": play.batchnorm_forward(small, gamma, beta, given)[0],
+        "out with eps=0.2, next step": play.batchnorm_forward(small[::-1].copy() * 1.5, gamma, beta, given)[0],
         "out with the default eps": play.batchnorm_forward(smaller, gamma, beta, {"mode": "train"})[0],
     }
 
@@ -107,6 +112,10 @@ def _test_eps(play: Functions, rng: np.random.Generator) -> Observations:
         "test output with eps=0.3": play.batchnorm_forward(x, gamma, beta, _test_params(rng, d, 0.3))[0],
         "test output with the default eps": play.batchnorm_forward(x, gamma, beta, nearly_constant)[0],
     }
+
+
+def _both_modes(play: Functions, rng: np.random.Generator) -> Observations:
+    return _train_output(play, rng) | _test_output(play, rng)
 
 
 def _statistics_after_test(play: Functions, rng: np.random.Generator) -> Observations:
@@ -308,14 +317,16 @@ _IDEAS: tuple[tuple[str, str, Callable[..., Any]], ...] = (
         "divided-by-the-variance",
         "You divide by the variance. Divide by its root, the standard deviation.",
         _wrong(
-            train=lambda x, mean, var, eps: (x - mean) / (var + eps), test=lambda x, mean, var, eps: (x - mean) / (var + eps)
+            train=lambda x, mean, var, eps: (x - mean) / (var + eps),
+            test=lambda x, mean, var, eps: (x - mean) / (var + eps),
         ),
     ),
     (
         "mean-not-subtracted",
         "The mean is not subtracted before you divide.",
         _wrong(
-            train=lambda x, mean, var, eps: x / np.sqrt(var + eps), test=lambda x, mean, var, eps: x / np.sqrt(var + eps)
+            train=lambda x, mean, var, eps: x / np.sqrt(var + eps),
+            test=lambda x, mean, var, eps: x / np.sqrt(var + eps),
         ),
     ),
 )
@@ -333,8 +344,10 @@ BATCHNORM_FORWARD = Exercise(
         equals("keeps the running variance for test time", 1, _running("running_var"), loose=True),
         equals("uses the running statistics at test time", 2, _test_output),
         equals("adds eps inside the root at test time, too", 1, _test_eps),
-        equals("leaves the running statistics alone at test time", 1, _statistics_after_test, loose=True, supporting=True),
-        leaves_inputs(1, _train_output),
+        equals(
+            "leaves the running statistics alone at test time", 1, _statistics_after_test, loose=True, supporting=True
+        ),
+        leaves_inputs(1, _both_modes),
     ),
     misconceptions=tuple(Misconception(id, message, {"batchnorm_forward": wrong}) for id, message, wrong in _IDEAS),
     hints=(
@@ -383,7 +396,9 @@ def _backward_played(name: str) -> Callable[[Functions, np.random.Generator], Ob
     return observe
 
 
-def backward_checks(forward: Callable[..., Any], backward: str, draw: Any, *others: Any, dx_claim: str) -> tuple[Check, ...]:
+def backward_checks(
+    forward: Callable[..., Any], backward: str, draw: Any, *others: Any, dx_claim: str
+) -> tuple[Check, ...]:
     """The three gradients of a normalization: dx counts for most, as it is where the work is."""
     claims = (dx_claim, "dgamma weighs the normalised x by the upstream gradient", "dbeta sums the upstream gradient")
     return gradients_of(forward, backward, ("x", "gamma", "beta"), draw, *others, points=(3, 1, 1), claims=claims)
@@ -526,7 +541,8 @@ BATCHNORM_BACKWARD_ALT = Exercise(
         leaves_inputs(1, _backward_played("batchnorm_backward_alt")),
     ),
     misconceptions=tuple(
-        Misconception(id, message, {"batchnorm_backward_alt": wrong}) for id, (message, wrong) in _GRADIENT_IDEAS.items()
+        Misconception(id, message, {"batchnorm_backward_alt": wrong})
+        for id, (message, wrong) in _GRADIENT_IDEAS.items()
     ),
     hints=(
         "Write dx with x_hat wherever you can. Which sums over the batch are left?",
@@ -550,11 +566,21 @@ def _unrows(rows: Array, shape: tuple[int, ...]) -> Array:
     return rows.reshape(n, h, w, c).transpose(0, 3, 1, 2)
 
 
+def _row_by_row(
+    forward: Callable[..., tuple[Array, Any]], rows: Array, gamma: Array, beta: Array, bn_param: Params
+) -> tuple[Array, Any]:
+    """A batch norm of rows whose running statistics may be given as (C,) or (1, C, 1, 1)."""
+    given = {name: np.reshape(value, -1) for name, value in bn_param.items() if name.startswith("running_")}
+    out, cache = forward(rows, gamma, beta, flat := bn_param | given)
+    bn_param.update(flat)
+    return out, cache
+
+
 def _spatial(forward: Callable[..., Any]) -> Callable[..., tuple[Array, Any]]:
     """A batch norm for (N, D) used on images: statistics for each channel over all images and pixels."""
 
     def spatial_forward(x: Array, gamma: Array, beta: Array, bn_param: Params) -> tuple[Array, Any]:
-        out, cache = forward(_rows(x), gamma, beta, bn_param)
+        out, cache = _row_by_row(forward, _rows(x), gamma, beta, bn_param)
         return _unrows(out, x.shape), cache
 
     return spatial_forward
@@ -562,7 +588,7 @@ def _spatial(forward: Callable[..., Any]) -> Callable[..., tuple[Array, Any]]:
 
 def spatial_batchnorm_forward(x: Array, gamma: Array, beta: Array, bn_param: Params) -> tuple[Array, Any]:
     """Batch norm of images: x (N, C, H, W), gamma and beta (C,), statistics over axes (0, 2, 3)."""
-    out, cache = batchnorm_forward(_rows(x), gamma, beta, bn_param)
+    out, cache = _row_by_row(batchnorm_forward, _rows(x), gamma, beta, bn_param)
     return _unrows(out, x.shape), cache
 
 
@@ -572,48 +598,83 @@ def spatial_batchnorm_backward(dout: Array, cache: Any) -> tuple[Array, Array, A
     return _unrows(dx, dout.shape), dgamma, dbeta
 
 
+StatisticsShape = tuple[int, ...]
+_FLAT: StatisticsShape = (-1,)
+_SPREAD: StatisticsShape = (1, -1, 1, 1)
+"""Running statistics are (C,) here; a function that keeps them as (1, C, 1, 1) for itself is as right."""
+
+
+def _spatial_test_params(rng: np.random.Generator, c: int, eps: float, shape: StatisticsShape) -> Params:
+    given = _test_params(rng, c, eps)
+    return given | {name: given[name].reshape(shape) for name in ("running_mean", "running_var")}
+
+
 def _spatial_train(play: Functions, rng: np.random.Generator) -> Observations:
     found = {}
     for shape in ((3, 4, 2, 5), (2, 3, 4, 1)):
-        x, (gamma, beta) = images(rng, *shape, std=(4, 8), offset=60), affine_parameters(rng, shape[1])
+        gamma, beta = affine_parameters(rng, shape[1])
         bn_param: Params = {"mode": "train", "eps": NEGLIGIBLE_EPS}
-        found[f"out for x of shape {shape}"] = play.spatial_batchnorm_forward(x, gamma, beta, bn_param)[0]
+        for step in (1, 2):
+            x = images(rng, *shape, std=(4, 8), offset=60)
+            out, _ = play.spatial_batchnorm_forward(x, gamma, beta, bn_param)
+            found[f"out of step {step} for x of shape {shape}"] = out
     return found
 
 
-def _spatial_eps(play: Functions, rng: np.random.Generator) -> Observations:
-    shape = (2, 3, 4, 3)
-    gamma, beta = affine_parameters(rng, 3)
-    small, smaller = images(rng, *shape, std=(0.2, 0.6), offset=3), images(rng, *shape, std=(0.002, 0.006), offset=1)
-    x = images(rng, *shape, std=(1, 2), offset=2)
-    return {
-        "out with eps=0.2": play.spatial_batchnorm_forward(small, gamma, beta, {"mode": "train", "eps": 0.2})[0],
-        "out with the default eps": play.spatial_batchnorm_forward(smaller, gamma, beta, {"mode": "train"})[0],
-        "test output with eps=0.3": play.spatial_batchnorm_forward(x, gamma, beta, _test_params(rng, 3, 0.3))[0],
-    }
+def _spatial_eps(statistics: StatisticsShape) -> Observe:
+    def observe(play: Functions, rng: np.random.Generator) -> Observations:
+        shape = (2, 3, 4, 3)
+        gamma, beta = affine_parameters(rng, 3)
+        small, smaller = (
+            images(rng, *shape, std=(0.2, 0.6), offset=3),
+            images(rng, *shape, std=(0.002, 0.006), offset=1),
+        )
+        x = images(rng, *shape, std=(1, 2), offset=2)
+        test_params = _spatial_test_params(rng, 3, 0.3, statistics)
+        return {
+            "out with eps=0.2": play.spatial_batchnorm_forward(small, gamma, beta, {"mode": "train", "eps": 0.2})[0],
+            "out with the default eps": play.spatial_batchnorm_forward(smaller, gamma, beta, {"mode": "train"})[0],
+            "test output with eps=0.3": play.spatial_batchnorm_forward(x, gamma, beta, test_params)[0],
+        }
+
+    return observe
 
 
-def _spatial_running(play: Functions, rng: np.random.Generator) -> Observations:
-    c = 4
-    gamma, beta = affine_parameters(rng, c)
-    bn_param: Params = {"mode": "train", "momentum": 0.7, "eps": 0.3}
-    for _ in range(3):
-        play.spatial_batchnorm_forward(images(rng, 3, c, 2, 5, std=(1, 3), offset=5), gamma, beta, bn_param)
-    found = {f"{name} after three training steps": bn_param.get(name) for name in ("running_mean", "running_var")}
-    given = _test_params(rng, c, 0.1)
-    play.spatial_batchnorm_forward(images(rng, 3, c, 2, 5, std=(1, 3), offset=9), gamma, beta, given)
-    return found | {f"{name} after a test batch": given.get(name) for name in ("running_mean", "running_var")}
+def _spatial_running(statistics: StatisticsShape) -> Observe:
+    def observe(play: Functions, rng: np.random.Generator) -> Observations:
+        c = 4
+        gamma, beta = affine_parameters(rng, c)
+        found: Observations = {}
+        for settings, name in (({"momentum": 0.7, "eps": 0.3}, "momentum 0.7"), ({}, "the default momentum")):
+            bn_param: Params = {"mode": "train", **settings}
+            for _ in range(3):
+                play.spatial_batchnorm_forward(images(rng, 3, c, 2, 5, std=(1, 3), offset=5), gamma, beta, bn_param)
+            for kept in ("running_mean", "running_var"):
+                found[f"{kept} after three steps with {name}"] = bn_param.get(kept)
+        given = _spatial_test_params(rng, c, 0.1, statistics)
+        play.spatial_batchnorm_forward(images(rng, 3, c, 2, 5, std=(1, 3), offset=9), gamma, beta, given)
+        return found | {f"{kept} after a test batch": given.get(kept) for kept in ("running_mean", "running_var")}
+
+    return observe
 
 
-def _spatial_test(play: Functions, rng: np.random.Generator) -> Observations:
-    c = 3
-    gamma, beta = affine_parameters(rng, c)
-    found = {}
-    for n in (4, 1):
-        x = images(rng, n, c, 2, 5, std=(2, 5), offset=8)
-        out, _ = play.spatial_batchnorm_forward(x, gamma, beta, _test_params(rng, c, NEGLIGIBLE_EPS))
-        found[f"test output for a batch of {n}"] = out
-    return found
+def _spatial_test(statistics: StatisticsShape) -> Observe:
+    def observe(play: Functions, rng: np.random.Generator) -> Observations:
+        c = 3
+        gamma, beta = affine_parameters(rng, c)
+        found = {}
+        for n in (4, 1):
+            x = images(rng, n, c, 2, 5, std=(2, 5), offset=8)
+            test_params = _spatial_test_params(rng, c, NEGLIGIBLE_EPS, statistics)
+            out, _ = play.spatial_batchnorm_forward(x, gamma, beta, test_params)
+            found[f"test output for a batch of {n}"] = out
+        return found
+
+    return observe
+
+
+def _spatial_both_modes(statistics: StatisticsShape) -> Observe:
+    return lambda play, rng: _spatial_train(play, rng) | _spatial_test(statistics)(play, rng)
 
 
 def _directly(axes: tuple[int, ...]) -> Callable[..., tuple[Array, Any]]:
@@ -634,12 +695,12 @@ def _directly(axes: tuple[int, ...]) -> Callable[..., tuple[Array, Any]]:
 
 
 def _reshaped_only(x: Array, gamma: Array, beta: Array, bn_param: Params) -> tuple[Array, Any]:
-    out, cache = batchnorm_forward(x.reshape(-1, x.shape[1]), gamma, beta, bn_param)
+    out, cache = _row_by_row(batchnorm_forward, x.reshape(-1, x.shape[1]), gamma, beta, bn_param)
     return out.reshape(x.shape), cache
 
 
 def _not_transposed_back(x: Array, gamma: Array, beta: Array, bn_param: Params) -> tuple[Array, Any]:
-    out, cache = batchnorm_forward(_rows(x), gamma, beta, bn_param)
+    out, cache = _row_by_row(batchnorm_forward, _rows(x), gamma, beta, bn_param)
     return out.reshape(x.shape), cache
 
 
@@ -652,12 +713,16 @@ SPATIAL_BATCHNORM_FORWARD = Exercise(
     returns=("out", "cache"),
     checks=(
         equals("normalises each channel over all images and pixels", 2, _spatial_train),
-        equals("adds eps to the variance, inside the root", 1, _spatial_eps),
+        equals("adds eps to the variance, inside the root", 1, _spatial_eps(_FLAT), _spatial_eps(_SPREAD)),
         equals(
-            "keeps running statistics of each channel, and leaves them alone at test time", 1, _spatial_running, loose=True
+            "keeps running statistics of each channel, and leaves them alone at test time",
+            1,
+            _spatial_running(_FLAT),
+            _spatial_running(_SPREAD),
+            loose=True,
         ),
-        equals("uses the running statistics at test time", 2, _spatial_test),
-        leaves_inputs(1, _spatial_train),
+        equals("uses the running statistics at test time", 2, _spatial_test(_FLAT), _spatial_test(_SPREAD)),
+        leaves_inputs(1, _spatial_both_modes(_FLAT), _spatial_both_modes(_SPREAD)),
     ),
     misconceptions=(
         Misconception(

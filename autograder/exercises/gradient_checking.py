@@ -58,7 +58,10 @@ def _zeros(play: Functions, rng: np.random.Generator) -> Observations:
 
 def _numbers(play: Functions, rng: np.random.Generator) -> Observations:
     a, b = _close_pair(rng, (2, 3, 2))
-    return {"relative_error(3.0, 1.0)": play.relative_error(3.0, 1.0), "relative_error in 3-D": play.relative_error(a, b)}
+    return {
+        "relative_error(3.0, 1.0)": play.relative_error(3.0, 1.0),
+        "relative_error in 3-D": play.relative_error(a, b),
+    }
 
 
 def _relative_error_idea(id: str, message: str, wrong: Callable[[Array, Array], Any]) -> Misconception:
@@ -201,7 +204,9 @@ def _one_sided(f: Function, x: Array, df: Array, h: float = 1e-5) -> Array:
     return _with_difference(f, x, df, h, lambda above, here, below: (above - here) / h)
 
 
-def _with_difference(f: Function, x: Array, df: Array, h: float, quotient: Callable[[Array, Array, Array], Array]) -> Array:
+def _with_difference(
+    f: Function, x: Array, df: Array, h: float, quotient: Callable[[Array, Array, Array], Array]
+) -> Array:
     """Every entry by a quotient of the values above, at and below it."""
     grad, here = np.zeros(x.shape), f(x)
     for index in np.ndindex(x.shape):

@@ -70,7 +70,11 @@ NORMALIZATION_AXES = Exercise(
         Misconception(
             "batch-and-layer-swapped",
             "Batch and layer norm are swapped: batch norm runs over the examples, layer norm over one example's features.",
-            {"normalization_axes": lambda kind: AXES[{"batch": "layer", "layer": "batch", "instance": "instance"}[kind]]},
+            {
+                "normalization_axes": lambda kind: AXES[
+                    {"batch": "layer", "layer": "batch", "instance": "instance"}[kind]
+                ]
+            },
         ),
         Misconception(
             "batch-axis-only",
@@ -93,7 +97,9 @@ NORMALIZATION_AXES = Exercise(
 _SHAPES = ((4, 6, 3, 5), (2, 12, 7, 3))
 
 
-def _counts(kinds: Sequence[str], groups: Sequence[int | None]) -> Callable[[Functions, np.random.Generator], Observations]:
+def _counts(
+    kinds: Sequence[str], groups: Sequence[int | None]
+) -> Callable[[Functions, np.random.Generator], Observations]:
     def observe(play: Functions, rng: np.random.Generator) -> Observations:
         return {
             f"count for {kind} norm of {shape}" + (f" with G={G}" if G else ""): play.statistics_count(kind, shape, G)
@@ -462,7 +468,10 @@ def _instance_output(play: Functions, rng: np.random.Generator) -> Observations:
 def _instance_eps(play: Functions, rng: np.random.Generator) -> Observations:
     shape = (2, 3, 3, 4)
     gamma, beta = affine_parameters(rng, 3)
-    small, smaller = _pictures(rng, shape, std=(0.2, 0.6), offset=3), _pictures(rng, shape, std=(0.002, 0.006), offset=1)
+    small, smaller = (
+        _pictures(rng, shape, std=(0.2, 0.6), offset=3),
+        _pictures(rng, shape, std=(0.002, 0.006), offset=1),
+    )
     smaller[0, 1] = smaller[0, 1, 0, 0]  # a flat channel
     return {
         "out with eps=0.2": play.instancenorm_forward(small, gamma, beta, {"eps": 0.2})[0],
@@ -561,7 +570,9 @@ def spatial_groupnorm_backward(dout: Array, cache: Any) -> tuple[Array, Array, A
 Scenario = Callable[[Functions, np.random.Generator], Observations]
 
 
-def _for_both_shapes(scenario: Callable[[Functions, np.random.Generator, Shape], Observations]) -> tuple[Scenario, Scenario]:
+def _for_both_shapes(
+    scenario: Callable[[Functions, np.random.Generator, Shape], Observations],
+) -> tuple[Scenario, Scenario]:
     """The scenario with gamma and beta of shape (1, C, 1, 1), and with (C,): right with either is right."""
     return (
         lambda play, rng: scenario(play, rng, (1, -1, 1, 1)),
@@ -690,10 +701,15 @@ SPATIAL_GROUPNORM_BACKWARD = Exercise(
     reference=spatial_groupnorm_backward,
     returns=("dx", "dgamma", "dbeta"),
     checks=(
-        *backward_checks(spatial_groupnorm_forward, "spatial_groupnorm_backward", *_BOTH_BACKWARD_INPUTS, dx_claim=DX_CLAIM),
+        *backward_checks(
+            spatial_groupnorm_forward, "spatial_groupnorm_backward", *_BOTH_BACKWARD_INPUTS, dx_claim=DX_CLAIM
+        ),
         leaves_inputs(
             1,
-            *(_played("spatial_groupnorm_forward", "spatial_groupnorm_backward", draw) for draw in _BOTH_BACKWARD_INPUTS),
+            *(
+                _played("spatial_groupnorm_forward", "spatial_groupnorm_backward", draw)
+                for draw in _BOTH_BACKWARD_INPUTS
+            ),
         ),
     ),
     misconceptions=_as_misconceptions("spatial_groupnorm_backward", _backward_ideas(_grouped, _GROUP_AXES)),
@@ -748,7 +764,9 @@ def _two_steps(eps: float | None, size: float) -> Scenario:
 
 def _rnn_eps(play: Functions, rng: np.random.Generator) -> Observations:
     large, default = _two_steps(0.5, 0.3)(play, rng), _two_steps(None, 0.002)(play, rng)
-    return {f"{k} with eps=0.5": v for k, v in large.items()} | {f"{k} with the default eps": v for k, v in default.items()}
+    return {f"{k} with eps=0.5": v for k, v in large.items()} | {
+        f"{k} with the default eps": v for k, v in default.items()
+    }
 
 
 def _normed_rows(a: Array, gamma: Array, beta: Array, eps: float) -> Array:
@@ -799,7 +817,9 @@ _RNN_IDEAS: tuple[tuple[str, str, Callable[..., Array]], ...] = (
     (
         "scaled-after-tanh",
         "gamma and beta are applied after the tanh. They belong before it.",
-        lambda x, h, Wx, Wh, b, g, be, e: g * np.tanh(_normed_rows(x @ Wx + h @ Wh + b, np.ones_like(g), 0 * be, e)) + be,
+        lambda x, h, Wx, Wh, b, g, be, e: (
+            g * np.tanh(_normed_rows(x @ Wx + h @ Wh + b, np.ones_like(g), 0 * be, e)) + be
+        ),
     ),
     (
         "eps-outside-the-root",
@@ -838,7 +858,8 @@ RNN_LAYERNORM_STEP = Exercise(
         leaves_inputs(1, _two_steps(NEGLIGIBLE_EPS, 1.5)),
     ),
     misconceptions=tuple(
-        Misconception(id, message, {"rnn_layernorm_step": _with_default_eps(wrong)}) for id, message, wrong in _RNN_IDEAS
+        Misconception(id, message, {"rnn_layernorm_step": _with_default_eps(wrong)})
+        for id, message, wrong in _RNN_IDEAS
     ),
     hints=(
         "What is the input of the tanh in a plain recurrent net? Where would the norm go?",

@@ -27,9 +27,13 @@ class Submission(Protocol):
     def reason(self) -> str: ...
 
 
-def write_class_page(path: Path, assignment: str, submissions: Sequence[Submission], warnings: Sequence[str] = ()) -> Path:
+def write_class_page(
+    path: Path, assignment: str, submissions: Sequence[Submission], warnings: Sequence[str] = ()
+) -> Path:
     """Write the page and return its path."""
-    environment = Environment(loader=PackageLoader("autograder", "reports/templates"), autoescape=True, trim_blocks=True)
+    environment = Environment(
+        loader=PackageLoader("autograder", "reports/templates"), autoescape=True, trim_blocks=True
+    )
     graded = sorted((s for s in submissions if s.points is not None), key=lambda s: (-(s.points or 0.0), s.student))
     exercises = list(dict.fromkeys(result.exercise for s in graded for result in s.results))
     mistakes = Counter(

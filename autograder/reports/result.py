@@ -42,7 +42,9 @@ def _mark(check: CheckResult) -> str:
 
 def _error(check: CheckResult) -> str:
     error = check.evidence.error
-    return f"error {error:.0e}" if error is not None else ""
+    if error is None:
+        return ""
+    return f"error {error:.0e}" if error else "exact"
 
 
 def _next_step(result: Result) -> str:
@@ -54,7 +56,9 @@ def as_text(result: Result) -> str:
     """The result for a terminal, at most 96 columns wide."""
     lines = [f"{result.exercise:<{WIDTH - 18}}{_score(result):>18}"]
     if result.status in ("not_started", "error", "timeout"):
-        lines += _wrapped(f"{_HEADINGS[result.status]}: {result.message}" if result.message else _HEADINGS[result.status], 1)
+        lines += _wrapped(
+            f"{_HEADINGS[result.status]}: {result.message}" if result.message else _HEADINGS[result.status], 1
+        )
     if result.status != "not_started":
         for check in result.checks:
             lines.append(f" {_mark(check)} {check.claim:<{WIDTH - 18}}{_error(check):>14}".rstrip())
@@ -88,7 +92,9 @@ def as_html(result: Result) -> str:
 
 @functools.cache
 def _template() -> Any:
-    environment = Environment(loader=PackageLoader("autograder", "reports/templates"), autoescape=True, trim_blocks=True)
+    environment = Environment(
+        loader=PackageLoader("autograder", "reports/templates"), autoescape=True, trim_blocks=True
+    )
     return environment.get_template("result.html.j2")
 
 
