@@ -6,6 +6,7 @@ It shows an instructor what grading looks like before the first student hands in
 from __future__ import annotations
 
 import copy
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -186,5 +187,5 @@ def _write(course: Path, student: str, notebook: NotebookNode) -> Path:
     folder = course / "submitted" / student / ASSIGNMENT
     folder.mkdir(parents=True)
     path = folder / f"{ASSIGNMENT}.ipynb"
-    nbformat.write(notebook, path)
+    path.write_text(json.dumps(notebook), encoding="utf-8")  # as it is: nbformat would mend what a student broke
     return path
