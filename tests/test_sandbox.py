@@ -496,10 +496,18 @@ def nested():
     raise RuntimeError("deep down")
 
 
-def test_a_function_from_an_earlier_call_is_dead(box):
+def test_a_lent_function_may_be_called_later_until_it_is_forgotten(box):
     sandbox = box("kept = []\ndef store(f): kept.append(f)\ndef use(): return kept[0](1)")
-    sandbox.call("store", [lambda x: x])
-    assert "belonged to an earlier call" in error(sandbox, "use", [])[1]
+    sandbox.call("store", [lambda x: x + 4])
+    assert sandbox.call("use", []).value == 5
+    sandbox.forget()
+    assert "not lent any more" in error(sandbox, "use", [])[1]
+
+
+def test_a_returned_function_can_call_the_one_that_it_was_made_from(box):
+    sandbox = box("def twice(f): return lambda t: f(t) + f(t)")
+    made = sandbox.call("twice", [lambda t: t + 1], keep=(0,)).value
+    assert sandbox.call(made, [3]).value == 8
 
 
 def test_forgotten_objects_are_void(box):

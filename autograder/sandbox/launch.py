@@ -327,6 +327,7 @@ class Sandbox:
     def _end(self) -> None:
         if self._process is not None:
             process, self._process = self._process, None
+            self._lent.clear()
             process.end()
 
     @property
@@ -343,8 +344,12 @@ class Sandbox:
         return name in self.names
 
     def forget(self) -> None:
-        """Let go of all kept objects: their handles are void from now on."""
+        """Let go of all kept objects and of all functions that were lent: neither can be used from now on.
+
+        Until then both live on, since a function that the student returned (a schedule) may call one that it was given.
+        """
         self._era += 1
+        self._lent.clear()
         if self._process is not None:
             with contextlib.suppress(_Lost):
                 self._request({"op": "forget"}, self.limits.call_seconds)
@@ -481,7 +486,6 @@ class Sandbox:
             self._deadlines.pop()
             if not self._deadlines:
                 self._spent += monotonic() - started
-                self._lent.clear()
 
     def _call_back(self, request: dict[str, Any]) -> bytes:
         """Call a function of the engine's for the student's; the frame that says what came of it."""
@@ -490,7 +494,7 @@ class Sandbox:
         if type(arguments) is not list or type(keywords) is not dict:
             raise wire.WireError("a callback without arguments")
         if not callable(function):
-            return wire.encode({"op": "failed", "message": "this function belonged to an earlier call"})
+            return wire.encode({"op": "failed", "message": "this function is not lent any more"})
         try:
             value = wire.plain(function(*arguments, **keywords))
             return wire.encode({"op": "value", "value": value}, self.limits.frame_bytes)
