@@ -24,7 +24,7 @@ demo: .venv/.ready  ## Grade a made-up class; write gradebook, feedback and a re
 	$(BIN)/autograder demo --course demo-course
 
 test: .venv/.ready-to-test  ## Run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 lint: .venv/.ready-to-test  ## Run ruff and mypy
 	$(BIN)/ruff check .

@@ -337,14 +337,16 @@ def doctor() -> None:
             "sandbox",
             "bubblewrap works" if problem is None else problem,
             problem is None,
-            "grade on Linux with bubblewrap",
+            "",
         ),
         *(_library(name) for name in ("numpy", "nbgrader", "jupyterlab", "matplotlib", "sklearn")),
         _browser(),
     ]
     table = Table(show_header=False, box=None)
     for name, found, fine, advice in rows:
-        table.add_row("[green]✓[/]" if fine else "[red]✗[/]", name, escape(found if fine else f"{found}: {advice}"))
+        table.add_row(
+            "[green]✓[/]" if fine else "[red]✗[/]", name, escape(found if fine or not advice else f"{found}: {advice}")
+        )
     out.print(table)
     if not all(fine for _, _, fine, _ in rows[:-1]):
         raise typer.Exit(1)

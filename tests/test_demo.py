@@ -12,6 +12,7 @@ from autograder.demo import ANSWERS, ASSIGNMENT, TRICKS, make_class
 from courses import marks, nbgrader
 
 ROOT = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.xdist_group("demo")  # one class is graded for all of them
 
 FULL = {"batchnorm_forward": 10, "batchnorm_backward": 6, "batchnorm_backward_alt": 6, "spatial_batchnorm_forward": 7,
         "spatial_batchnorm_backward": 6, "fold_batchnorm": 6}  # fmt: skip

@@ -24,6 +24,8 @@ from autograder import batch
 from autograder.batch import ClassReport, StudentReport, grade_course
 from autograder.nbgrader_plugin import clean_markdown
 
+pytestmark = pytest.mark.xdist_group("nbgrader")  # one class is graded for all of them
+
 CHECKS = ("check-relative_error", "check-layernorm_forward")
 STUB = "def layernorm_forward(x, gamma, beta, ln_param):\n    raise NotImplementedError()\n"
 DISHONEST = RIGHT | {"layernorm_forward": STUB}
