@@ -39,7 +39,8 @@ def describe(value: Any) -> str:
     if value is None:
         return "None"
     if isinstance(value, np.ndarray):
-        return f"an array of shape {value.shape}"
+        kind = "" if value.dtype.kind in "biuf" else f"{value.dtype.name} "
+        return f"{'a' if kind and kind[0] not in 'aeiou' else 'an'} {kind}array of shape {value.shape}"
     if isinstance(value, (bool, int, float, str)):
         return repr(value) if len(repr(value)) <= 40 else f"a {type(value).__name__}"
     if isinstance(value, (tuple, list)):
@@ -68,7 +69,8 @@ def _numeric_array(value: Any) -> np.ndarray | None:
             value = np.array(value)
         except (ValueError, TypeError):
             return None
-    return np.asarray(value) if _is_numeric(value) else None
+    array = np.asarray(value) if _is_numeric(value) else None
+    return array if array is not None and array.dtype.kind in "biuf" else None  # an int too large for any dtype
 
 
 def scale_of(wanted: np.ndarray) -> np.ndarray:
@@ -87,7 +89,8 @@ def aligned(name: str, seen: Any, target: np.ndarray, loose: bool = False) -> tu
     if array.shape == target.shape:
         return array, "", ""
     squeezed = tuple(n for n in array.shape if n != 1) == tuple(n for n in target.shape if n != 1)
-    if not squeezed or not (loose or array.size == target.size == 1):
+    column = array.ndim == 2 and target.ndim == 1 and array.shape[1] == 1  # (D, 1) meets no (N, D) as (D,) does
+    if not squeezed or not ((loose and not column) or array.size == target.size == 1):
         return None, f"{name} has shape {array.shape}, wanted {target.shape}", ""
     remark = f"{name} has shape {array.shape}; the course's form is {target.shape}. Accepted." if target.ndim else ""
     return array.reshape(target.shape), "", remark

@@ -6,7 +6,7 @@ same numbers, the student's mistake has a name. Nothing is read from the student
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,18 +14,21 @@ import numpy as np
 from autograder.compare import matches
 from autograder.exercise import Check, Diagnosis, Exercise, Functions, Misconception, Observations
 
-Seeded = Callable[[], np.random.Generator]
-
 
 @dataclass(frozen=True)
 class Trial:
     """One check as it went: ``seen`` is None where the student's function gave no answer."""
 
     check: Check
-    seed: Seeded
+    key: tuple[int, ...]
+    """What the scenario's generator is seeded with."""
     wanted: Observations
     seen: Observations | None
     passed: bool
+
+    def seed(self) -> np.random.Generator:
+        """A generator as the scenario had it."""
+        return np.random.default_rng(self.key)
 
 
 def diagnose(
@@ -53,11 +56,11 @@ def diagnose(
     agreeing: dict[str, int] = {}
     passed = [trial for trial in trials if trial.passed]
     for idea in exercise.misconceptions:
-        explained[idea.id] = {
-            k for k, trial in enumerate(failed) if _gives_what_was_seen(idea, trial, play_with) == "explains"
-        }
+        explained[idea.id] = {k for k, trial in enumerate(failed) if _compared(idea, trial, play_with) == "explains"}
         if explained[idea.id]:  # only a candidate's answers to the other checks matter
-            agreeing[idea.id] = sum(_gives_what_was_seen(idea, trial, play_with) != "differs" for trial in passed)
+            agreeing[idea.id] = sum(_compared(idea, trial, play_with) != "differs" for trial in passed)
+            if explained[idea.id] == unexplained and agreeing[idea.id] == len(passed):
+                return (Diagnosis(idea.id, idea.message),)
 
     found: list[Diagnosis] = []
     candidates = [idea for idea in exercise.misconceptions if explained[idea.id]]
@@ -71,20 +74,42 @@ def diagnose(
     return tuple(found)
 
 
-def _gives_what_was_seen(
-    misconception: Misconception, trial: Trial, play_with: Callable[[Misconception], Functions]
-) -> str:
+def _compared(idea: Misconception, trial: Trial, play_with: Callable[[Misconception], Functions]) -> str:
     """``explains`` (same numbers, and wrong ones), ``agrees`` (same numbers, right ones) or ``differs``."""
     assert trial.seen is not None
-    try:
-        with np.errstate(all="ignore"):
-            shown = trial.check.observe(play_with(misconception), trial.seed())
-            if not matches(trial.seen, shown):
-                return "differs"
-            wrong = not trial.check.judge(shown, trial.wanted, trial.seed()).passed
-    except Exception:  # a wrong idea may well fail on inputs that the right one handles; then it is not what was seen
+    shown = remembered(trial.check, trial.key, idea, lambda: play_with(idea))
+    if shown is None or not matches(trial.seen, shown):
         return "differs"
-    return "explains" if wrong else "agrees"
+    with np.errstate(all="ignore"):
+        return "agrees" if trial.check.judge(shown, trial.wanted, trial.seed()).passed else "explains"
+
+
+_MOST_REMEMBERED = 5_000
+_remembered: dict[Hashable, tuple[object, Observations | None]] = {}
+
+
+def remembered(
+    check: Check, key: tuple[int, ...], idea: Misconception | None, play: Callable[[], Functions]
+) -> Observations | None:
+    """What the reference (``idea`` is None) or a mistake shows in a scenario; None where it fails.
+
+    With one seed that is the same for every student, so it is kept: in a class almost nothing is computed twice.
+    """
+    place = (id(idea), id(check), key)
+    if place not in _remembered:
+        if len(_remembered) >= _MOST_REMEMBERED:
+            _remembered.clear()
+        try:
+            with np.errstate(all="ignore"):
+                shown = check.observe(play(), np.random.default_rng(key))
+        except Exception:
+            if idea is None:
+                raise
+            shown = (
+                None  # a wrong idea may well fail on inputs that the right one handles; then it is not what was seen
+            )
+        _remembered[place] = ((idea, check), shown)  # kept with its owners, whose ids are then nobody else's
+    return _remembered[place][1]
 
 
 def _consistent(trial: Trial, play: Functions) -> bool:

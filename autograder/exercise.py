@@ -163,6 +163,8 @@ class StudentError(Exception):
         super().__init__(message)
         self.kind = kind
         self.message = message
+        self.function = ""
+        """The exercise whose function was called; the engine fills it in."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from autograder.compare import describe
-from autograder.diagnosis import Trial, diagnose
+from autograder.diagnosis import Trial, diagnose, remembered
 from autograder.exercise import (
     Answer,
     Check,
@@ -31,6 +31,8 @@ from autograder.exercise import (
     StudentError,
 )
 from autograder.exercises import COURSE
+
+RETURNED_NONE = "it returns None: not written yet, or a return statement is missing"
 
 KEPT = ("cache", "schedule")
 """Results that stay with the student: a cache is never looked into, a schedule is a function to be called."""
@@ -78,9 +80,13 @@ class Play:
 
     def _play(self, exercise: Exercise, *arguments: Any) -> Any:
         keep = tuple(k for k, result in enumerate(exercise.returns) if result in KEPT)
-        answer = self._student.call(exercise.name, arguments, keep)
-        self._watch(exercise, arguments, answer.arguments)
-        value = _in_form(exercise, answer.value)
+        try:
+            answer = self._student.call(exercise.name, arguments, keep)
+            self._watch(exercise, arguments, answer.arguments)
+            value = _in_form(exercise, answer.value)
+        except StudentError as error:
+            error.function = error.function or exercise.name
+            raise
         return self._function(value) if exercise.returns == ("schedule",) else value
 
     def _function(self, kept: Any) -> Callable[..., Any]:
@@ -116,7 +122,7 @@ def _in_form(exercise: Exercise, value: Any) -> Any:
     """The value as the exercise's tuple of results; a StudentError where it is none, or nothing at all."""
     parts = value if isinstance(value, (tuple, list)) else (value,)
     if all(part is None or isinstance(part, Handle) for part in parts) and any(part is None for part in parts):
-        raise StudentError("not_started", "returned None: not started yet, or a return statement is missing")
+        raise StudentError("not_started", RETURNED_NONE)
     wanted = exercise.returns
     if len(wanted) == 1:
         return value
@@ -159,8 +165,7 @@ def grade(exercise: Exercise | str, student: Student, seed: int = 0, trouble: st
         if errors and errors[-1].kind in ("timeout", "crash"):
             results.append(_result(check, Evidence(False, "not run: an earlier call did not come back")))
             continue
-        seed_of_check = functools.partial(np.random.default_rng, [seed, zlib.crc32(exercise.name.encode()), number])
-        trial, evidence, error = _try(check, student, seed_of_check)
+        trial, evidence, error = _try(check, student, (seed, zlib.crc32(exercise.name.encode()), number))
         trials.append(trial)
         results.append(_result(check, evidence))
         if error:
@@ -179,22 +184,24 @@ def grade(exercise: Exercise | str, student: Student, seed: int = 0, trouble: st
     return Result(exercise.name, status, tuple(results), diagnosis, remarks, message)
 
 
-def _try(
-    check: Check, student: Student, seed: Callable[[], np.random.Generator]
-) -> tuple[Trial, Evidence, StudentError | None]:
+def _try(check: Check, student: Student, key: tuple[int, ...]) -> tuple[Trial, Evidence, StudentError | None]:
     """Run one check, or its alternatives where it does not hold; the first that holds counts, else the first of all."""
     first: tuple[Trial, Evidence, StudentError | None] | None = None
     for variant in (check, *check.alternatives):
-        wanted = variant.observe(play_reference(), seed())
+        wanted = remembered(variant, key, None, play_reference)
+        assert wanted is not None
         error = None
         try:
-            seen = variant.observe(Play(student), seed())
+            seen = variant.observe(Play(student), np.random.default_rng(key))
             with np.errstate(all="ignore"):
-                evidence = variant.judge(seen, wanted, seed())
+                evidence = variant.judge(seen, wanted, np.random.default_rng(key))
         except StudentError as problem:
             seen, error = None, problem
             evidence = Evidence(False, problem.message)
-        outcome = Trial(variant, seed, wanted, seen, evidence.passed), evidence, error
+        except Exception as problem:  # the reference went through this scenario: what came back is to blame
+            seen, error = None, StudentError("form", f"what it returned cannot be used ({type(problem).__name__})")
+            evidence = Evidence(False, error.message)
+        outcome = Trial(variant, key, wanted, seen, evidence.passed), evidence, error
         if evidence.passed:
             return outcome
         if first is None or (first[2] is not None and error is None):
@@ -224,8 +231,13 @@ def _status(results: Sequence[CheckResult], errors: Sequence[StudentError]) -> S
 
 
 def _explain(exercise: Exercise, error: StudentError) -> str:
-    needs = f"it needs your {' and '.join(exercise.needs)} first" if exercise.needs else ""
-    return needs if error.kind in ("not_started", "missing") else error.message
+    """What to say of the whole function when nothing of it could be judged."""
+    elsewhere = error.function not in ("", exercise.name)
+    if error.kind in ("not_started", "missing"):
+        if elsewhere:
+            return f"it needs your {error.function} first"
+        return error.message if error.message == RETURNED_NONE else ""
+    return f"{error.function}: {error.message}" if elsewhere else error.message
 
 
 def _unanswered(exercise: Exercise, status: Status, message: str) -> Result:

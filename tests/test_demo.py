@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from autograder.demo import ANSWERS, ASSIGNMENT, TRICKS, make_class
 from courses import marks, nbgrader
+
+from autograder.demo import ANSWERS, ASSIGNMENT, TRICKS, make_class
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.xdist_group("demo")  # one class is graded for all of them

@@ -86,8 +86,9 @@ def _running(statistic: str) -> Callable[[Functions, np.random.Generator], Obser
 
 
 def _test_params(rng: np.random.Generator, d: int, eps: float | None) -> Params:
-    """Statistics of a training set that the test batch does not resemble."""
-    given: Params = {"mode": "test", "running_mean": rng.uniform(-3, 3, d), "running_var": rng.uniform(0.5, 4, d)}
+    """Statistics of a training set that the test batch does not resemble; large variances where eps is not the point."""
+    low, high = (400.0, 900.0) if eps == NEGLIGIBLE_EPS else (0.5, 4.0)
+    given: Params = {"mode": "test", "running_mean": rng.uniform(-3, 3, d), "running_var": rng.uniform(low, high, d)}
     return given if eps is None else {**given, "eps": eps}
 
 
@@ -96,7 +97,7 @@ def _test_output(play: Functions, rng: np.random.Generator) -> Observations:
     gamma, beta = affine_parameters(rng, d)
     found = {}
     for n in (6, 1):
-        x = columns(rng, n, d, std=(2, 5), offset=8)
+        x = columns(rng, n, d, std=(40, 90), offset=80)
         out, _ = play.batchnorm_forward(x, gamma, beta, _test_params(rng, d, NEGLIGIBLE_EPS))
         found[f"test output for a batch of {n}"] = out
     return found
@@ -664,7 +665,7 @@ def _spatial_test(statistics: StatisticsShape) -> Observe:
         gamma, beta = affine_parameters(rng, c)
         found = {}
         for n in (4, 1):
-            x = images(rng, n, c, 2, 5, std=(2, 5), offset=8)
+            x = images(rng, n, c, 2, 5, std=(40, 90), offset=80)
             test_params = _spatial_test_params(rng, c, NEGLIGIBLE_EPS, statistics)
             out, _ = play.spatial_batchnorm_forward(x, gamma, beta, test_params)
             found[f"test output for a batch of {n}"] = out
@@ -847,7 +848,7 @@ def fold_batchnorm(
     return W * scale, (b - running_mean) * scale + beta
 
 
-def _layer(rng: np.random.Generator) -> tuple[Array, ...]:
+def _layer(rng: np.random.Generator, variances: tuple[float, float] = (400, 900)) -> tuple[Array, ...]:
     d, m = 4, 3
     gamma, beta = affine_parameters(rng, m)
     return (
@@ -856,7 +857,7 @@ def _layer(rng: np.random.Generator) -> tuple[Array, ...]:
         gamma,
         beta,
         rng.uniform(-2, 2, m),
-        rng.uniform(0.5, 4, m),
+        rng.uniform(*variances, m),
     )
 
 
@@ -870,7 +871,7 @@ def _folded_part(name: str) -> Callable[[Functions, np.random.Generator], Observ
 
 
 def _folded_eps(play: Functions, rng: np.random.Generator) -> Observations:
-    given = _layer(rng)
+    given = _layer(rng, variances=(0.5, 4))
     small = (*given[:5], rng.uniform(1e-5, 1e-4, len(given[5])))
     W2, b2 = play.fold_batchnorm(*given, 0.5)
     W3, b3 = play.fold_batchnorm(*small)

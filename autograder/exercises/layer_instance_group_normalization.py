@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from autograder.checks import equals, leaves_inputs
+from autograder.compare import describe
 from autograder.exercise import Check, Evidence, Exercise, Functions, Misconception, Observations
 from autograder.exercises.batch_normalization import DX_CLAIM, EPS, NEGLIGIBLE_EPS, backward_checks, gradient_ideas
 from autograder.exercises.drawing import affine_parameters, columns
@@ -35,22 +36,26 @@ def statistics_count(kind: str, shape: Shape, G: int | None = None) -> int:
 
 def _axes_named(value: Any) -> Any:
     """The axes as a sorted tuple of numbers from 0 to 3: a list, another order and negative axes say the same."""
-    try:
-        return tuple(sorted(int(axis) % 4 for axis in value))
-    except (TypeError, ValueError):
-        return value
+    if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "iu":
+        value = value.tolist()
+    if not isinstance(value, (tuple, list)) or not all(type(axis) is int and -4 <= axis < 4 for axis in value):
+        return None
+    return tuple(sorted(axis % 4 for axis in value))
 
 
 def _names_the_axes(kind: str) -> Check:
     name = f"axes of {kind} norm"
 
     def observe(play: Functions, rng: np.random.Generator) -> Observations:
-        return {name: _axes_named(play.normalization_axes(kind))}
+        answer = play.normalization_axes(kind)
+        return {name: _axes_named(answer), "answer": describe(answer)}
 
     def judge(seen: Observations, wanted: Observations, rng: np.random.Generator) -> Evidence:
         if seen[name] == wanted[name]:
             return Evidence(True)
-        return Evidence(False, f"{name}: {seen[name]!r:.40} is not it. Whose numbers share one mean?")
+        if seen[name] is None:
+            return Evidence(False, f"{name}: {seen['answer']} names no axes, wanted a tuple of numbers from 0 to 3")
+        return Evidence(False, f"{name}: {seen[name]} is not it. Whose numbers share one mean?")
 
     return Check(f"names the axes that {kind} norm averages over", 1, observe, judge)
 
@@ -325,7 +330,12 @@ def _layer_alone(play: Functions, rng: np.random.Generator) -> Observations:
     d = 6
     gamma, beta = affine_parameters(rng, d)
     x = _examples(rng, 2, d, std=(2, 5), offset=8)
-    leftovers: Params = {"mode": "test", "running_mean": np.full(d, 3.0), "running_var": np.full(d, 2.0)}
+    leftovers: Params = {
+        "mode": "test",
+        "eps": NEGLIGIBLE_EPS,
+        "running_mean": np.full(d, 3.0),
+        "running_var": np.full(d, 2.0),
+    }
     return {
         f"out of example {k} alone, at test time": play.layernorm_forward(x[k : k + 1], gamma, beta, dict(leftovers))[0]
         for k in (0, 1)
@@ -482,7 +492,7 @@ def _instance_eps(play: Functions, rng: np.random.Generator) -> Observations:
 def _instance_alone(play: Functions, rng: np.random.Generator) -> Observations:
     gamma, beta = affine_parameters(rng, 3)
     x = _pictures(rng, (2, 3, 2, 5), std=(2, 5), offset=8)
-    param: Params = {"mode": "test"}
+    param: Params = {"mode": "test", "eps": NEGLIGIBLE_EPS}
     return {f"out of image {k} alone": play.instancenorm_forward(x[k : k + 1], gamma, beta, param)[0] for k in (0, 1)}
 
 
@@ -524,7 +534,7 @@ INSTANCENORM_FORWARD = Exercise(
 
 
 def _instance_backward_inputs(rng: np.random.Generator) -> tuple[Array, Array, Array, Params]:
-    return _pictures(rng, (3, 2, 3, 2), std=(1, 2), offset=4), *affine_parameters(rng, 2), {"eps": 0.4}
+    return _pictures(rng, (2, 3, 4, 2), std=(1, 2), offset=4), *affine_parameters(rng, 3), {"eps": 0.4}
 
 
 INSTANCENORM_BACKWARD = Exercise(
@@ -591,6 +601,12 @@ def _group_output(play: Functions, rng: np.random.Generator, parameters: Shape) 
         x, (gamma, beta) = _pictures(rng, shape, std=(4, 8), offset=60), _group_parameters(rng, 6, parameters)
         out, _ = play.spatial_groupnorm_forward(x, gamma, beta, G, {"eps": NEGLIGIBLE_EPS})
         found[f"out for x of shape {shape} with G={G}"] = out
+    alone, leftovers = (
+        _pictures(rng, (1, 6, 2, 3), std=(4, 8), offset=60),
+        {"running_mean": np.ones(6), "running_var": np.ones(6)},
+    )
+    test_param: Params = {"mode": "test", "eps": NEGLIGIBLE_EPS, **leftovers}
+    found["out of one image at test time"] = play.spatial_groupnorm_forward(alone, gamma, beta, 3, test_param)[0]
     return found
 
 
@@ -687,8 +703,8 @@ SPATIAL_GROUPNORM_FORWARD = Exercise(
 
 def _group_backward_inputs(shape: Shape) -> Callable[[np.random.Generator], tuple[Any, ...]]:
     def draw(rng: np.random.Generator) -> tuple[Any, ...]:
-        x = _pictures(rng, (2, 6, 3, 2), std=(1, 2), offset=2)
-        return x, *_group_parameters(rng, 6, shape), 3, {"eps": 0.4}
+        x = _pictures(rng, (2, 6, 2, 3), std=(1, 2), offset=2)  # 18 numbers in a mean: no other count here is 18
+        return x, *_group_parameters(rng, 6, shape), 2, {"eps": 0.4}
 
     return draw
 

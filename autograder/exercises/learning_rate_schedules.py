@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from autograder.checks import equals
+from autograder.compare import aligned
 from autograder.exercise import Check, Evidence, Exercise, Functions, Misconception, Observations
 
 Schedule = Callable[..., float]
@@ -577,10 +578,10 @@ def _range_check(claim: str, points: float, noisy: bool, diverges: bool) -> Chec
     def judge(seen: Observations, wanted: Observations, rng: np.random.Generator) -> Evidence:
         """The steepest place is known from the drawing; bounded noise of this size cannot move a smoothed slope past `WITHIN`."""
         *_, steepest = _range_curve(rng, noisy, diverges)
-        try:
-            value = float(seen[name])
-        except (TypeError, ValueError):
-            return Evidence(False, f"{name} is {seen[name]!r:.40}, wanted one of the rates")
+        rate, message, _ = aligned(name, seen[name], np.zeros(()))
+        if rate is None:
+            return Evidence(False, message)
+        value = float(rate)
         distance = abs(math.log(value / steepest)) if value > 0 and math.isfinite(value) else math.inf
         message = "" if distance <= WITHIN else f"{name}: {value:.2g}; the loss falls fastest near {steepest:.2g}"
         return Evidence(distance <= WITHIN, message, error=min(distance, 99.0), tolerance=WITHIN)

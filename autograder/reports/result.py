@@ -53,7 +53,7 @@ def _next_step(result: Result) -> str:
 
 
 def as_text(result: Result) -> str:
-    """The result for a terminal, at most 96 columns wide."""
+    """The result for a terminal, at most 96 columns wide; at most three lines on a claim that failed."""
     lines = [f"{result.exercise:<{WIDTH - 18}}{_score(result):>18}"]
     if result.status in ("not_started", "error", "timeout"):
         lines += _wrapped(
@@ -61,9 +61,10 @@ def as_text(result: Result) -> str:
         )
     if result.status != "not_started":
         for check in result.checks:
-            lines.append(f" {_mark(check)} {check.claim:<{WIDTH - 18}}{_error(check):>14}".rstrip())
-            for line in check.evidence.message.splitlines()[:3]:
-                lines += _wrapped(line, 5)
+            first, *more = textwrap.wrap(check.claim, WIDTH - 15)
+            lines.append(f" {_mark(check)} {first:<{WIDTH - 15}}{_error(check):>12}".rstrip())
+            lines += [f"   {line}" for line in more]
+            lines += _explanation(check, result.message)
     for diagnosis in result.diagnosis:
         lines += _wrapped("Looks like: " + diagnosis.message, 1)
     for remark in result.remarks:
@@ -71,6 +72,17 @@ def as_text(result: Result) -> str:
     if result.status != "passed" and (step := _next_step(result)):
         lines.append(" " + step)
     return "\n".join(lines)
+
+
+def explanation(check: CheckResult, said: str) -> list[str]:
+    """The lines on a claim; none where they would repeat what was said of the whole function."""
+    message = check.evidence.message
+    return [] if said and message and said.endswith(message) else message.splitlines()
+
+
+def _explanation(check: CheckResult, said: str) -> list[str]:
+    lines = [line for part in explanation(check, said) for line in _wrapped(part, 5)]
+    return lines if len(lines) <= 3 else [*lines[:2], lines[2][: WIDTH - 2] + " …"]
 
 
 def _wrapped(text: str, indent: int) -> list[str]:
@@ -86,6 +98,7 @@ def as_html(result: Result) -> str:
         show_checks=result.status != "not_started",
         next_step="" if result.status == "passed" else _next_step(result),
         error=_error,
+        explanation=explanation,
         heat=heat_map,
     )
 
