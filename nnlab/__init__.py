@@ -9,7 +9,18 @@ import os
 from threadpoolctl import threadpool_limits
 
 from nnlab import norms as norms
-from nnlab.datasets import PHOTO_NAMES, Data, digits, photos
+from nnlab.datasets import (
+    PHOTO_NAMES,
+    Data,
+    DataError,
+    cifar10,
+    digits,
+    glyphs,
+    glyphs_small,
+    mnist,
+    photos,
+    textures,
+)
 from nnlab.layers import Affine, Conv2d, Flatten, GlobalAveragePool, Layer, MaxPool2d, ReLU, Tanh
 from nnlab.network import Sequential, mlp, small_convnet, softmax_loss
 from nnlab.norm import Norm
@@ -21,6 +32,7 @@ __all__ = [
     "Affine",
     "Conv2d",
     "Data",
+    "DataError",
     "Flatten",
     "GlobalAveragePool",
     "History",
@@ -31,9 +43,13 @@ __all__ = [
     "Sequential",
     "Summary",
     "Tanh",
+    "cifar10",
     "digits",
+    "glyphs",
+    "glyphs_small",
     "minibatches",
     "mlp",
+    "mnist",
     "norms",
     "photos",
     "repeat",
@@ -41,6 +57,7 @@ __all__ = [
     "softmax_loss",
     "standard_error",
     "sweep",
+    "textures",
     "train",
 ]
 

@@ -1,49 +1,14 @@
 """Real data that needs no download: scikit-learn's handwritten digits and its two photos."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from nnlab.datasets.parts import Data
 from nnlab.layers import Array
-from nnlab.network import Labels
 
 PHOTO_NAMES = ("china", "flower")
-
-
-@dataclass(frozen=True)
-class Data:
-    """Images (N, C, H, W) and labels (N,), split in three. The arrays are read-only."""
-
-    x_train: Array
-    y_train: Labels
-    x_val: Array
-    y_val: Labels
-    x_test: Array
-    y_test: Labels
-    name: str
-
-    def __post_init__(self) -> None:
-        for value in vars(self).values():
-            if isinstance(value, np.ndarray):
-                value.flags.writeable = False
-
-    @property
-    def flat(self) -> "Data":
-        """The same with the images as rows, (N, C·H·W): views, not copies."""
-        rows = {
-            part: getattr(self, part).reshape(len(getattr(self, part)), -1) for part in ("x_train", "x_val", "x_test")
-        }
-        return replace(self, **rows)
-
-    def first(self, count: int) -> "Data":
-        """The same with the first `count` training examples only (they are in random order)."""
-        return replace(self, x_train=self.x_train[:count], y_train=self.y_train[:count])
-
-    def __str__(self) -> str:
-        parts = f"{len(self.x_train)} train, {len(self.x_val)} validation, {len(self.x_test)} test"
-        return f"{self.name}: {parts}, images {self.x_train.shape[1:]}"
 
 
 def digits(
@@ -70,7 +35,9 @@ def digits(
     )
     mean, std = x_train.mean(), x_train.std()
     x_train, x_val, x_test = (((part - mean) / std).astype(dtype) for part in (x_train, x_val, x_test))
-    return Data(x_train, y_train, x_val, y_val, x_test, y_test, "digits")
+    classes = tuple(str(digit) for digit in range(10))
+    scale = (np.full((1, 1, 1), number / 16, x_train.dtype) for number in (mean, std))  # the levels are 0..16
+    return Data(x_train, y_train, x_val, y_val, x_test, y_test, "digits", classes, *scale)
 
 
 def photos(
