@@ -409,8 +409,21 @@ _MOMENTUM_IDEAS: list[Idea] = [
     ),
 ]
 
+
+def _rate_outside(w: Array, g: Array, c: SimpleNamespace) -> tuple[Array, Config]:
+    """Nesterov's rule as PyTorch has it: the velocity is a sum of gradients, the rate comes in with the step."""
+    v = c.momentum * c.velocity + g
+    return w - c.learning_rate * (g + c.momentum * v), {"velocity": v}
+
+
 _NESTEROV_IDEAS: list[Idea] = [
     *_shared_ideas(nesterov_momentum),
+    (
+        "learning-rate-outside",
+        "You keep the velocity without the learning rate and multiply by it in the step. Here the velocity holds it: "
+        "momentum * v - learning_rate * dw.",
+        _with(nesterov_momentum, _rate_outside),
+    ),
     (
         "plain-momentum",
         "That is plain momentum. Nesterov's step looks ahead: w - mu v_old + (1 + mu) v_new.",
@@ -829,8 +842,19 @@ def _looking_ahead(m: Array, g: Array, t: int, c: SimpleNamespace) -> Array:
     return np.asarray(c.beta1 * m / (1 - c.beta1 ** (t + 1)) + (1 - c.beta1) * g / (1 - c.beta1**t))
 
 
+def _old_average_blended(w: Array, g: Array, c: SimpleNamespace) -> tuple[Array, Config]:
+    m, v, t = moments(g, c)
+    ahead = _looking_ahead(c.m, g, t, c)
+    return w - c.learning_rate * ahead / (np.sqrt(v / (1 - c.beta2**t)) + c.epsilon), {"m": m, "v": v, "t": t}
+
+
 _NADAM_IDEAS: list[Idea] = [
     *_shared_ideas(nadam),
+    (
+        "old-average-blended",
+        "You blend the OLD average with this step's gradient. Update m first: looking ahead uses the new one.",
+        _with(nadam, _old_average_blended),
+    ),
     *_epsilon_ideas(
         nadam, _nadam_like(_looking_ahead, lambda v_hat, c: np.sqrt(v_hat + c.epsilon)), _without_epsilon(nadam)
     ),
