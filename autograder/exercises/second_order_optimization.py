@@ -783,7 +783,7 @@ def _minimised(
 def _solves(play: Functions, rng: np.random.Generator) -> Observations:
     bowl = Bowl(rng, 8, condition=100)
     x, _, _ = _minimised(bowl.f_and_grad, rng.standard_normal(8), 10, 100)(play)
-    valley, _, _ = _minimised(rosenbrock, np.array([-1.2, 1.0]), 10, 100)(play)
+    valley, _, _ = _minimised(rosenbrock, np.array([-1.0, -1.0]), 10, 100)(play)
     return {"minimum of an ill-conditioned bowl": x, "minimum of Rosenbrock's valley": valley}
 
 

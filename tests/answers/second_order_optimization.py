@@ -86,7 +86,9 @@ def lbfgs_by_index(grad, s_list, y_list):
     return -r
 
 
-def minimizer(direction_of, shrink):
+def minimizer(direction_of, shrink, first=None):
+    """``first`` is the first trial step; None shortens it to about the length 1."""
+
     def minimize(f_and_grad, x0, m=10, max_iter=100, tol=1e-6):
         x = x0.copy()
         f, g = f_and_grad(x)
@@ -95,7 +97,7 @@ def minimizer(direction_of, shrink):
             if np.abs(g).max() <= tol:
                 break
             d = direction_of(g, ss, ys)
-            alpha = 1.0 if ss else 1.0 / max(1.0, np.linalg.norm(g))
+            alpha = first or (1.0 if ss else 1.0 / max(1.0, np.linalg.norm(g)))
             for _ in range(60):
                 new_f, new_g = f_and_grad(x + alpha * d)
                 if new_f <= f + 1e-4 * alpha * (g @ d):
@@ -125,8 +127,15 @@ RIGHT = {
     "backtracking_line_search": {"for-loop": search_for_loop, "recursive": search_recursive},
     "bfgs_update": {"multiplied-out": bfgs_expanded, "columns": bfgs_by_columns},
     "lbfgs_direction": {"by-the-matrix": lbfgs_by_matrix, "by-index": lbfgs_by_index},
-    "lbfgs_minimize": {"halving": minimizer(lbfgs_by_index, 0.5), "by-thirds": minimizer(lbfgs_by_matrix, 1 / 3)},
-    "newton_memory_bytes": {"as-a-float": lambda n: 8.0 * n * n, "by-numpy": lambda n: n * n * np.dtype(np.float64).itemsize},
+    "lbfgs_minimize": {
+        "halving": minimizer(lbfgs_by_index, 0.5),
+        "by-thirds": minimizer(lbfgs_by_matrix, 1 / 3),
+        "always-from-one": minimizer(lbfgs_by_index, 0.5, first=1.0),
+    },
+    "newton_memory_bytes": {
+        "as-a-float": lambda n: 8.0 * n * n,
+        "by-numpy": lambda n: n * n * np.dtype(np.float64).itemsize,
+    },
 }
 
 # --- wrong ----------------------------------------------------------------------------------------------------------
@@ -167,7 +176,10 @@ WRONG = {
         "unit-length": lambda g, s, y: lbfgs_by_index(g, s, y) / np.linalg.norm(lbfgs_by_index(g, s, y)),
     },
     "lbfgs_minimize": {
-        "start-returned": lambda fg, x0, m=10, max_iter=100, tol=1e-6: (x0, minimizer(lbfgs_by_index, 0.5)(fg, x0, m, max_iter, tol)[1]),
+        "start-returned": lambda fg, x0, m=10, max_iter=100, tol=1e-6: (
+            x0,
+            minimizer(lbfgs_by_index, 0.5)(fg, x0, m, max_iter, tol)[1],
+        ),
         "one-pair-of-memory-and-few-steps": lambda fg, x0, m=10, max_iter=100, tol=1e-6: minimizer(lbfgs_by_index, 0.5)(
             fg, x0, 1, min(max_iter, 6), tol
         ),
