@@ -75,8 +75,10 @@ def learning_rate_range_test(losses: Sequence[float], lrs: Sequence[float]) -> f
     """The rate where the smoothed loss falls fastest, per factor of the rate (Smith 2017). Both arguments (n,)."""
     usable = np.isfinite(losses)
     kept, rates = np.asarray(losses, dtype=float)[usable], np.asarray(lrs, dtype=float)[usable]
-    slope = np.gradient(_smoothed(kept, max(3, len(kept) // 12)), np.log(rates))
-    inner = slice(len(kept) // 20, -max(1, len(kept) // 20))  # at the very ends the average is one-sided
+    smooth = _smoothed(kept, max(3, len(kept) // 12))
+    slope = np.gradient(smooth, np.log(rates))
+    # at the very start the average is one-sided; past its lowest value the loss explodes, and may fall back from there
+    inner = slice(len(kept) // 20, max(int(np.argmin(smooth)), len(kept) // 20 + 1))
     return float(rates[inner][np.argmin(slope[inner])])
 
 
