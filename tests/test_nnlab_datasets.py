@@ -576,6 +576,7 @@ def test_mnist_placed_by_hand_needs_no_network(tmp_path: Path, monkeypatch: pyte
         (gzip.compress(b"\0\0\x08\x03" + struct.pack(">3I", 9, 28, 28) + b"\0" * 100), "but has 100"),
         (gzip.compress(b"\0\0\x08\x03" + struct.pack(">3I", 1, 28, 28) + b"\0" * 10**6), "has 785 or more"),
     ],
+    ids=["not packed", "cut short", "floats", "labels", "empty", "other size", "huge", "too short", "too long"],
 )
 def test_a_wrong_idx_file_is_named_in_one_line(server: Server, tmp_path: Path, whole: bytes, message: str) -> None:
     server.files = made_up_mnist() | {"train-images-idx3-ubyte.gz": whole}

@@ -98,6 +98,8 @@ def plain(value: Any, other: Callable[[Any], Any] | None = None, most_bytes: int
         if items < 0:
             raise NotPlain(f"a container of more than {_ITEMS:,} items")
         kind = type(value)
+        if kind is range and len(value) <= items:
+            value, kind = list(value), list
         if value is None or kind is bool:
             return value
         if issubclass(kind, ndarray):

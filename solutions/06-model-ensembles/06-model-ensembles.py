@@ -1002,8 +1002,8 @@ record(
 #
 # **The rival is the schedule.** Letting the rate fall does the same job: with noisy gradients it ends at 96.0% and 95.9%
 # for rates of 0.02 and 0.03, level with the averages, and at 0.06 and 0.1 it is ahead of them. (At the lowest rates it is
-# behind, as it learns too little.) What the average has for itself: it can be taken at any moment
-# of a training at a constant rate, without knowing beforehand when that will end.
+# behind, as it learns too little.) What the average has for itself: it can be taken at any moment of a training at a
+# constant rate, without knowing beforehand when that will end.
 #
 # *When it would not hold:* the best rate was chosen on the test images, for each kind alike. With other values of `decay`
 # the picture shifts: looking back over more steps removes more noise and lags more.
@@ -1127,7 +1127,7 @@ record(
 # **What was seen.** At a rate of 0.3 the averaged network with the statistics left over is right on 80.1% ± 6.1%; the last
 # weights had 91.4%. Who stopped there would conclude that averaging does harm. With statistics recomputed, not one weight
 # changed, it is at 94.6%. The lower the rate, the less is lost: 1.2 points at 0.1, 0.7 at 0.03, 0.4 at 0.01. **The claim
-# holds,** though at the lowest rate it hardly matters.
+# holds at the higher rates;** at the lowest it hardly matters.
 #
 # The right-hand picture shows what is wrong. Normalised features should have a root mean square of 1. In the averaged
 # network at 0.3 it is 0.96 in the first layer and 0.59 in the fifth. An average of vectors is never longer than they are on
