@@ -65,8 +65,30 @@ def assert_no_children():
     while (left := workers()) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert left == []
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert children() <= known_before
+
+
+known_before: set[str] = set()
+"""Children of this process that other tests have left running (a kernel's helper, say); they are not ours to judge."""
+
+
+@pytest.fixture(autouse=True)
+def _children_of_others():
+    known_before.clear()
+    known_before.update(children())
+
+
+def children():
+    """The processes, zombies included, whose parent is this one."""
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = entry.read_text().rpartition(")")[2].split()[1]
+        except OSError:
+            continue
+        if parent == str(os.getpid()):
+            found.add(entry.parent.name)
+    return found
 
 
 def workers():
@@ -148,7 +170,8 @@ for root, directories, files in os.walk("/"):
         pass
     directories[:] = directories[:10]
 """)
-    assert written == ["/tmp"]
+    # below /tmp, which is private to the sandbox, the way to a mounted folder may have been made: empty folders of its own
+    assert written[0] == "/tmp" and all(Path(folder).is_relative_to("/tmp") for folder in written)
     assert isolated("import os; answer = os.getcwd()") == "/tmp"
     size = isolated("""
 answer = 0

@@ -979,7 +979,7 @@ SGD_MOMENTUM = _exercise(
     sgd_momentum,
     "sgd_momentum",
     "Gradient descent with a velocity (Polyak 1964).",
-    "adds the new velocity: momentum times the old one, minus the rate times the gradient",
+    "adds the new velocity: momentum times the old one, less rate times gradient",
     _MOMENTUM_IDEAS,
     (
         "A ball rolls down a bowl. What does it keep from one moment to the next?",

@@ -177,7 +177,7 @@ def hand_out(result: Any, keep: Sequence[int], store: Callable[[Any], Any]) -> A
     if not keep:
         return plain(result)
     if not isinstance(result, (list, tuple)):
-        return store(result) if 0 in keep else plain(result)
+        return store(result) if 0 in keep and result is not None else plain(result)
     parts = [store(part) if at in keep else plain(part) for at, part in enumerate(result)]
     return parts if isinstance(result, list) else tuple(parts)
 
