@@ -16,7 +16,7 @@ import numpy as np
 
 from autograder import gradients
 from autograder.compare import FLOAT32_TOLERANCE, TOLERANCE, aligned, difference, same_as_reference
-from autograder.exercise import Check, Evidence, Functions, Observations, Observe
+from autograder.exercise import Check, Evidence, Functions, Observations, Observe, StudentError
 
 Draw = Callable[[np.random.Generator], tuple[Any, ...]]
 """Draws the positional arguments of a function."""
@@ -38,6 +38,15 @@ def equals(
     judge = same_as_reference(tolerance, loose)
     others = tuple(Check(claim, points, other, judge) for other in alternatives)
     return Check(claim, points, observe, judge, others, supporting=supporting)
+
+
+def shaped(name: str, value: Any, like: np.ndarray) -> np.ndarray:
+    """The value as a float array of the shape of ``like``, for a scenario that computes something from it before it is
+    compared. Raises StudentError where it is nothing of the kind; entries that are not finite pass through."""
+    array, message, _ = aligned(name, value, like)
+    if array is None:
+        raise StudentError("form", message)
+    return array.astype(float)
 
 
 def leaves_inputs(points: float, observe: Observe, *alternatives: Observe) -> Check:

@@ -3,10 +3,14 @@
 One rule for every check: entries may differ by ``tolerance`` times their own size plus the root mean square of what is
 wanted. A tolerance is therefore relative, small entries beside large ones are judged by the scale of the array, and an
 array that should be zero is judged on its own (absolutely).
+
+What is random is judged by its distribution: a `Share` is how often something happened, a `Sample` is draws of one number.
+Both bounds hold for any number of draws, without a normal approximation.
 """
 
 from __future__ import annotations
 
+import math
 import numbers
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +24,26 @@ TOLERANCE = 1e-6
 
 FLOAT32_TOLERANCE = 2e-4
 """For answers computed in float32, whose rounding alone can reach 1e-5 of the scale."""
+
+
+FALSE_REJECT = 1e-10
+"""The probability that a right answer fails one comparison of a share or a sample: ten of them stay below 1e-9."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """How often something happened in independent trials, and the probability that it should have."""
+
+    hits: int
+    trials: int
+    expected: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Independent draws (n,) of one number: only their distribution counts, not their order."""
+
+    values: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -100,8 +124,13 @@ def difference(name: str, seen: Any, wanted: Any, tolerance: float = TOLERANCE, 
     """Compare one observation with what was wanted.
 
     ``loose`` accepts a shape that differs only by axes of length one, e.g. (1, D) or (1, C, 1, 1) for (D,), with a remark.
-    Containers and other plain values (str, bool, None) must be equal; numbers and arrays are compared by `scale_of`.
+    Containers and other plain values (str, bool, None) must be equal; numbers and arrays are compared by `scale_of`; a
+    share is held against its expected probability and a sample against the wanted sample.
     """
+    if isinstance(wanted, Share):
+        return _share_difference(name, seen, wanted)
+    if isinstance(wanted, Sample):
+        return _sample_difference(name, seen, wanted)
     if not isinstance(wanted, np.ndarray) and not (isinstance(wanted, float | int) and not isinstance(wanted, bool)):
         return _plain_difference(name, seen, wanted)
 
@@ -139,10 +168,63 @@ def _plain_difference(name: str, seen: Any, wanted: Any) -> Difference:
     return Difference(same, 0.0 if same else np.inf, 0.0, message)
 
 
+def _bits_off(hits: float, trials: int, probability: float) -> float:
+    """trials * KL(hits / trials || probability): by Chernoff, so many hits or more (or so many or fewer) happen with a
+    probability below exp(-this)."""
+    off = 0.0
+    for count, chance in ((hits, probability), (trials - hits, 1 - probability)):
+        if count:
+            off += count * math.log(count / (trials * chance)) if chance > 0 else math.inf
+    return off
+
+
+def _share_difference(name: str, seen: Any, wanted: Share) -> Difference:
+    """The binomial test by Chernoff's bound, for both sides together at `FALSE_REJECT`."""
+    if not isinstance(seen, Share) or not seen.trials:
+        return Difference(False, np.inf, 0.0, f"{name} cannot be counted")
+    if _bits_off(seen.hits, seen.trials, wanted.expected) <= math.log(2 / FALSE_REJECT):
+        return Difference(True, 0.0, 0.0)
+    found = f"{seen.hits / seen.trials:.4g} ({seen.hits} of {seen.trials})"
+    return Difference(False, np.inf, 0.0, f"{name}: {found}, wanted about {wanted.expected:.4g}")
+
+
+def _sample_difference(name: str, seen: Any, wanted: Sample) -> Difference:
+    """The largest gap between two empirical distributions, against the sum of what Dvoretzky, Kiefer and Wolfowitz (with
+    Massart's constant) allow to each at half of `FALSE_REJECT`. Right for steps in the distribution, too."""
+    ours = np.sort(np.asarray(wanted.values, dtype=float).ravel())
+    theirs = np.sort(np.asarray(seen.values, dtype=float).ravel()) if isinstance(seen, Sample) else ours[:0]
+    if not theirs.size or not np.all(np.isfinite(theirs)):
+        return Difference(False, np.inf, 0.0, f"{name}: not all of it is finite numbers")
+    places = np.concatenate([ours, theirs])
+    shares = [np.searchsorted(sample, places, side="right") / sample.size for sample in (theirs, ours)]
+    worst = int(np.argmax(np.abs(shares[0] - shares[1])))
+    radius = math.sqrt(math.log(4 / FALSE_REJECT) / 2) * (theirs.size**-0.5 + ours.size**-0.5)
+    if abs(shares[0][worst] - shares[1][worst]) <= radius:
+        return Difference(True, 0.0, 0.0)
+    place, found, right = _number(places[worst]), shares[0][worst], shares[1][worst]
+    return Difference(False, np.inf, 0.0, f"{name}: {found:.0%} are at most {place}, wanted about {right:.0%}")
+
+
+ALIKE = 20.0
+"""Two shares are taken for one where their likelihood ratio is below exp(20): one in about 1e9 pairs is missed."""
+
+
+def _alike(seen: Any, shown: Any) -> bool:
+    """Whether two shares can come from the same probability."""
+    if not isinstance(seen, Share) or not isinstance(shown, Share):
+        return False
+    pooled = (seen.hits + shown.hits) / (seen.trials + shown.trials)
+    return _bits_off(seen.hits, seen.trials, pooled) + _bits_off(shown.hits, shown.trials, pooled) <= ALIKE
+
+
 def matches(seen: Observations, wanted: Observations, tolerance: float = TOLERANCE) -> bool:
-    """Whether two observations of one scenario agree in every value (shapes taken loosely): how a mistake is recognised."""
+    """Whether two observations of one scenario agree in every value (shapes taken loosely): how a mistake is recognised.
+    Shares and samples agree where they can have come from one distribution."""
     return seen.keys() == wanted.keys() and all(
-        difference(name, seen[name], wanted[name], tolerance, loose=True).same for name in wanted
+        _alike(seen[name], wanted[name])
+        if isinstance(wanted[name], Share)
+        else difference(name, seen[name], wanted[name], tolerance, loose=True).same
+        for name in wanted
     )
 
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 
-from autograder.compare import FLOAT32_TOLERANCE, TOLERANCE, describe, difference, matches, same_as_reference
+from autograder.compare import (
+    FALSE_REJECT,
+    FLOAT32_TOLERANCE,
+    TOLERANCE,
+    Sample,
+    Share,
+    describe,
+    difference,
+    matches,
+    same_as_reference,
+)
 
 WANTED = np.array([[1.0, -2.0], [3.0, 4.0]])
 RMS = float(np.sqrt(np.mean(WANTED**2)))
@@ -166,3 +177,67 @@ def test_a_judge_passes_only_what_is_right_throughout_and_shows_at_most_two_diff
     assert not found.passed and len(found.message.splitlines()) == 2 and found.error is not None
     found = judge({"a": WANTED, "b": WANTED, "c": None}, wanted, RNG)
     assert not found.passed and found.message.startswith("c is None") and found.error is None
+
+
+# --- what is random ---------------------------------------------------------------------------------------------------
+
+
+def exact_tail(hits: int, trials: int, p: float) -> float:
+    """The binomial probability of a count at least as far from its mean on its side."""
+    if hits < trials * p:
+        hits, p = trials - hits, 1 - p
+    logs = [math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1) + k * math.log(p)
+            + (trials - k) * math.log1p(-p) for k in range(hits, trials + 1)]  # fmt: skip
+    return sum(map(math.exp, logs))
+
+
+@pytest.mark.parametrize("p", [0.03, 0.3, 0.5, 0.8])
+@pytest.mark.parametrize("trials", [50, 2000])
+def test_the_bound_on_a_share_keeps_its_promise_by_the_exact_binomial(trials: int, p: float) -> None:
+    verdicts = [difference("share", Share(hits, trials, p), Share(0, trials, p)).same for hits in range(trials + 1)]
+    assert verdicts[round(trials * p)]
+    rejected = [hits for hits, same in enumerate(verdicts) if not same]
+    lower = max((h for h in rejected if h < trials * p), default=None)
+    upper = min((h for h in rejected if h > trials * p), default=None)
+    assert sum(exact_tail(h, trials, p) for h in (lower, upper) if h is not None) <= FALSE_REJECT
+    if trials == 2000:  # and it is not blind: nine standard deviations are enough
+        assert max(h / trials for h, same in enumerate(verdicts) if same) < p + 9 * math.sqrt(p * (1 - p) / trials)
+
+
+def test_a_share_of_none_or_all_is_exact() -> None:
+    for expected, right, wrong in ((0.0, 0, 1), (1.0, 900, 899)):
+        assert difference("share", Share(right, 900, expected), Share(0, 900, expected)).same
+        assert not difference("share", Share(wrong, 900, expected), Share(0, 900, expected)).same
+
+
+def test_a_wrong_share_is_said_in_numbers() -> None:
+    found = difference("share kept", Share(800, 1000, 0.3), Share(301, 1000, 0.3))
+    assert found.message == "share kept: 0.8 (800 of 1000), wanted about 0.3"
+    assert not difference("share kept", 0.3, Share(300, 1000, 0.3)).same
+    assert not difference("share kept", Share(0, 0, 0.3), Share(300, 1000, 0.3)).same
+
+
+def test_shares_match_where_they_can_have_one_probability() -> None:
+    assert matches({"share": Share(701, 1000, 0.3)}, {"share": Share(690, 1000, 0.3)})
+    assert not matches({"share": Share(701, 1000, 0.3)}, {"share": Share(300, 1000, 0.3)})
+    assert not matches({"share": 0.7}, {"share": Share(700, 1000, 0.3)})
+
+
+def test_a_sample_is_judged_by_its_distribution_alone() -> None:
+    draws = np.random.default_rng(1).standard_normal((3, 4000))
+    wanted = Sample(draws[0])
+    assert difference("noise", Sample(draws[1]), wanted).same
+    assert difference("noise", Sample(np.sort(draws[0])[::-1]), wanted).same
+    for wrong in (2 * draws[1], draws[1] + 0.3, draws[1] ** 2, np.zeros(4000)):
+        assert not difference("noise", Sample(wrong), wanted).same
+    assert "wanted about" in difference("noise", Sample(draws[1] + 1), wanted).message
+    for nothing in (Sample(np.zeros(0)), Sample(np.full(5, np.nan)), 3.0):
+        assert "finite" in difference("noise", nothing, wanted).message
+
+
+def test_the_bound_on_samples_holds_where_the_distribution_has_steps() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(200):
+        one, other = rng.integers(0, 3, (2, 300))
+        assert difference("steps", Sample(one), Sample(other)).same
+    assert not difference("steps", Sample(rng.integers(0, 2, 3000)), Sample(rng.integers(0, 3, 3000))).same
