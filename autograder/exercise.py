@@ -37,7 +37,8 @@ class Evidence:
     """What one check saw.
 
     ``error`` and ``tolerance`` are relative to the scale of the wanted values; ``heat`` is the size of the error in every
-    entry of a wrong gradient, for a picture of where it is wrong.
+    entry of a wrong gradient, for a picture of where it is wrong. ``credit`` is the share of the points that a claim of
+    degree (an accuracy) earns although it does not hold in full.
     """
 
     passed: bool
@@ -46,6 +47,7 @@ class Evidence:
     tolerance: float | None = None
     remarks: tuple[str, ...] = ()
     heat: np.ndarray | None = None
+    credit: float = 0.0
 
 
 Judge = Callable[[Observations, Observations, np.random.Generator], Evidence]

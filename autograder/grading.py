@@ -171,7 +171,7 @@ def grade(exercise: Exercise | str, student: Student, seed: int = 0, trouble: st
         if error:
             errors.append(error)
 
-    if not any(r.evidence.passed for r, check in zip(results, exercise.checks, strict=True) if not check.supporting):
+    if not any(r.points > 0 for r, check in zip(results, exercise.checks, strict=True) if not check.supporting):
         results = [
             _result(c, _unsupported(r)) if c.supporting else r for c, r in zip(exercise.checks, results, strict=True)
         ]
@@ -213,7 +213,8 @@ def _try(check: Check, student: Student, key: tuple[int, ...]) -> tuple[Trial, E
 
 
 def _result(check: Check, evidence: Evidence) -> CheckResult:
-    return CheckResult(check.claim, check.points if evidence.passed else 0.0, check.points, evidence)
+    points = check.points if evidence.passed else round(check.points * evidence.credit, 1)
+    return CheckResult(check.claim, points, check.points, evidence)
 
 
 def _unsupported(result: CheckResult) -> Evidence:

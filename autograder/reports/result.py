@@ -37,7 +37,7 @@ def _score(result: Result) -> str:
 
 
 def _mark(check: CheckResult) -> str:
-    return "✓" if check.evidence.passed else "✗"
+    return "✓" if check.evidence.passed else "◐" if check.points else "✗"
 
 
 def _error(check: CheckResult) -> str:
@@ -98,6 +98,7 @@ def as_html(result: Result) -> str:
         show_checks=result.status != "not_started",
         next_step="" if result.status == "passed" else _next_step(result),
         error=_error,
+        mark=_mark,
         explanation=explanation,
         heat=heat_map,
     )
