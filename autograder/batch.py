@@ -279,9 +279,8 @@ class _Run:
         except Exception as error:
             self._ungraded(student, error)
         else:
-            work = functools.partial(
-                _grade, tuple((path, tuple(self.known[path.stem])) for path in cleaned), self.options
-            )
+            parts = tuple((path, tuple(self.known[path.stem])) for path in cleaned)
+            work = functools.partial(_grade, parts, self.options, folder)
             pool.submit(work, _Job(student, tuple(cleaned)))
 
     def _notebooks(self, folder: Path) -> list[Path]:
@@ -398,9 +397,11 @@ class _Pool:
         return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
 
 
-def _grade(notebooks: Sequence[tuple[Path, Sequence[str]]], options: Options) -> dict[str, Graded]:
-    """In a worker: the verdicts on one submission's cleaned notebooks, by name."""
-    return {path.stem: grade_notebook(read_notebook(path), exercises, options) for path, exercises in notebooks}
+def _grade(notebooks: Sequence[tuple[Path, Sequence[str]]], options: Options, submitted: Path) -> dict[str, Graded]:
+    """In a worker: the verdicts on one submission's cleaned notebooks, by name; ``submitted`` is where they came from."""
+    return {
+        path.stem: grade_notebook(read_notebook(path), exercises, options, submitted) for path, exercises in notebooks
+    }
 
 
 def _write_page(root: Path, assignment: str, student: str) -> tuple[Path, ...]:

@@ -33,11 +33,59 @@ def equals(
     tolerance: float = TOLERANCE,
     loose: bool = False,
     supporting: bool = False,
+    single: bool = False,
 ) -> Check:
-    """The observations equal the reference's; with ``loose`` their shapes may have extra axes of length one."""
+    """The observations equal the reference's; with ``loose`` their shapes may have extra axes of length one. With ``single``
+    a function that turns float32 into float64 is told so, at no cost."""
     judge = same_as_reference(tolerance, loose)
-    others = tuple(Check(claim, points, other, judge) for other in alternatives)
-    return Check(claim, points, observe, judge, others, supporting=supporting)
+
+    def check(scenario: Observe, *others: Check) -> Check:
+        remarks = _widens(scenario) if single else None
+        return Check(claim, points, scenario, judge, others, supporting=supporting, remarks=remarks)
+
+    return check(observe, *(check(other) for other in alternatives))
+
+
+class _InSinglePrecision:
+    """Plays functions with float32 in place of float64 arrays, and notes which of them give float64 back."""
+
+    def __init__(self, play: Functions) -> None:
+        self._play = play
+        self.changed = play.changed
+        self.widening: list[str] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def called(*arguments: Any) -> Any:
+            given = [_narrow(argument) for argument in arguments]
+            value = getattr(self._play, name)(*given)
+            for argument, left in zip(arguments, given, strict=True):
+                if isinstance(argument, dict):
+                    argument.clear()
+                    argument.update(left)
+            parts = value if isinstance(value, (tuple, list)) else (value,)
+            if any(isinstance(part, np.ndarray) and part.dtype == np.float64 for part in parts):
+                self.widening.append(name)
+            return value
+
+        return called
+
+
+def _narrow(argument: Any) -> Any:
+    if isinstance(argument, dict):
+        return {key: _narrow(value) for key, value in argument.items()}
+    wide = isinstance(argument, np.ndarray) and argument.dtype == np.float64
+    return argument.astype(np.float32) if wide else argument
+
+
+def _widens(scenario: Observe) -> Callable[[Functions, np.random.Generator], tuple[str, ...]]:
+    """The first function of a scenario that makes float64 of float32: those after it are given float64 then."""
+
+    def remarks(play: Functions, rng: np.random.Generator) -> tuple[str, ...]:
+        single = _InSinglePrecision(play)
+        scenario(single, rng)
+        return tuple(f"Given float32 arrays, {name} returns float64: twice the memory." for name in single.widening[:1])
+
+    return remarks
 
 
 def shaped(name: str, value: Any, like: np.ndarray) -> np.ndarray:
@@ -134,7 +182,18 @@ def _one_gradient(
         f = varied(getattr(play, forward.__name__), arguments)
         return judge_gradient(output, found, f, arguments[position], dout, rng, loose=name != "x").passed
 
-    return Check(claim, points, observe, judge, consistent=consistent)
+    def remarks(play: Functions, rng: np.random.Generator) -> tuple[str, ...]:
+        """On all the gradients at once: a cache must survive a backward pass, and float32 stay float32."""
+        arguments, dout = drawn(rng)
+        _, cache = getattr(play, forward.__name__)(*arguments)
+        first, second = (getattr(play, backward)(dout, cache) for _ in range(2))
+        found = tuple(remark for remark in _widens(observe)(play, rng) if backward in remark)
+        if all(np.array_equal(one, other) for one, other in zip(first, second, strict=True)):
+            return found
+        again = f"A second call of {backward} with the same cache gives other gradients: it changes what is in the cache."
+        return (again, *found)
+
+    return Check(claim, points, observe, judge, consistent=consistent, remarks=remarks if number == 0 else None)
 
 
 def judge_gradient(

@@ -114,7 +114,7 @@ def check(
 
     Exit status: 0 when all are passed, 1 when something is not, 2 when the input cannot be used.
     """
-    from autograder.notebooks.submission import SubmissionError, cells_to_run, python_file, read_notebook
+    from autograder.notebooks.submission import SubmissionError, cells_to_run, data_files, python_file, read_notebook
     from autograder.sandbox import Cell
     from autograder.submissions import grade_cells
 
@@ -122,7 +122,7 @@ def check(
     try:
         for path in files:
             if path.suffix == ".ipynb":
-                cells += cells_to_run(read_notebook(path))
+                cells += [*data_files(path.parent), *cells_to_run(read_notebook(path))]
             elif path.suffix == ".py":
                 cells.append(python_file(path))
             else:
@@ -146,6 +146,9 @@ def check(
             f"found no function of this course in {names}; expected e.g. batchnorm_forward (see docs/exercises.md)"
         )
 
+    for outcome in graded.outcomes:
+        if outcome.error and outcome.name.endswith((".npz", ".npy")):
+            err.print(f"left out: {escape(outcome.error)}", soft_wrap=True)
     if as_json:
         print(json.dumps({"exercises": {result.exercise: _as_dict(result) for result in graded.results}}))
     else:
@@ -186,7 +189,7 @@ def _as_dict(result: Result) -> dict[str, Any]:
             }
             for check in result.checks
         ],
-        "diagnosis": [{"id": diagnosis.id, "message": diagnosis.message} for diagnosis in result.diagnosis],
+        "diagnosis": [{"id": d.id, "message": d.message, "cause": d.cause} for d in result.diagnosis],
         "remarks": list(result.remarks),
     }
 
@@ -286,7 +289,7 @@ def _stands_out(student: Any) -> str:
     """One line on a submission: why it has no mark, or the named mistakes, or what is open."""
     if student.reason:
         return str(student.reason)
-    named = [f"{r.exercise}: {r.diagnosis[0].id}" for r in student.results if r.diagnosis]
+    named = [f"{r.exercise}: {r.diagnosis[0].id}" for r in student.results if r.diagnosis and not r.diagnosis[0].cause]
     broken = [
         f"{r.exercise}: {r.status.replace('_', ' ')}" for r in student.results if r.status in ("error", "timeout")
     ]

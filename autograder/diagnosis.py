@@ -17,7 +17,8 @@ from autograder.exercise import Check, Diagnosis, Exercise, Functions, Misconcep
 
 @dataclass(frozen=True)
 class Trial:
-    """One check as it went: ``seen`` is None where the student's function gave no answer."""
+    """One check as it went: ``seen`` is None where the student's function gave no answer, ``raised`` true where that is
+    because of an exception of its own."""
 
     check: Check
     key: tuple[int, ...]
@@ -25,6 +26,7 @@ class Trial:
     wanted: Observations
     seen: Observations | None
     passed: bool
+    raised: bool = False
 
     def seed(self) -> np.random.Generator:
         """A generator as the scenario had it."""
@@ -40,16 +42,17 @@ def diagnose(
     """The fewest known mistakes that explain the failed checks, best explanation first.
 
     ``play`` plays the student's functions, ``play_with`` the reference's with a misconception in their place. A mistake
-    explains a failed check when it gives the student's numbers there and not the reference's. One that agrees with ALL
-    that was seen, right and wrong, is named alone.
+    explains a failed check when it gives the student's numbers there and not the reference's, or raises an exception where
+    the student's function does. One that agrees with ALL that was seen, right and wrong, is named alone.
     """
-    failed = [trial for trial in trials if not trial.passed and trial.seen is not None]
+    failed = [trial for trial in trials if not trial.passed and (trial.seen is not None or trial.raised)]
     if not failed:
         return ()
-    if any(trial.check.consistent is not None and _consistent(trial, play) for trial in failed):
-        forward = exercise.needs[0]
-        message = f"This is the exact gradient of your own {forward}, but that is not right yet: mend {forward} first."
-        return (Diagnosis("gradient-of-a-wrong-forward", message),)
+    gradients = [_consistent(trial, play) for trial in failed if trial.check.consistent is not None]
+    if any(gradients):
+        forward, what = exercise.needs[0], "This is" if all(gradients) else "Part of this is"
+        message = f"{what} the exact gradient of your own {forward}, but that is not right yet: mend {forward} first."
+        return (Diagnosis("gradient-of-a-wrong-forward", message, forward),)
 
     unexplained = set(range(len(failed)))
     explained: dict[str, set[int]] = {}
@@ -76,8 +79,9 @@ def diagnose(
 
 def _compared(idea: Misconception, trial: Trial, play_with: Callable[[Misconception], Functions]) -> str:
     """``explains`` (same numbers, and wrong ones), ``agrees`` (same numbers, right ones) or ``differs``."""
-    assert trial.seen is not None
     shown = remembered(trial.check, trial.key, idea, lambda: play_with(idea))
+    if trial.seen is None:
+        return "explains" if shown is None else "differs"
     if shown is None or not matches(trial.seen, shown):
         return "differs"
     with np.errstate(all="ignore"):

@@ -61,6 +61,7 @@ class Check:
     ``alternatives`` are further scenarios for the same claim, where more than one convention is right (gamma of shape
     (C,) or (1, C, 1, 1)): the claim holds when one of them does. ``consistent`` plays a student's functions and tells
     whether a wrong answer is at least right for that student's OWN functions: the exact gradient of a wrong forward.
+    ``remarks`` plays a student's functions once more where the claim holds, and says what costs no points.
     A ``supporting`` claim (inputs stay as they were) holds for a function that does nothing: it earns its points only
     where some other claim of the exercise holds.
     """
@@ -72,6 +73,7 @@ class Check:
     alternatives: tuple[Check, ...] = ()
     consistent: Callable[[Functions, np.random.Generator], bool] | None = None
     supporting: bool = False
+    remarks: Callable[[Functions, np.random.Generator], tuple[str, ...]] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ class Exercise:
 
     ``returns`` names the results in order; one called ``"cache"`` stays with the student and is never looked into.
     ``needs`` names the student's functions that the checks call besides this one; ``builds_on`` those that a student may
-    well call from it, so that a mistake there shows here too.
+    well call from it, so that a mistake there shows here too. ``composed`` is this function written with those, played
+    by name: what a right answer gives that calls them. A wrong answer that equals it is wrong because of them.
     """
 
     name: str
@@ -101,6 +104,7 @@ class Exercise:
     hints: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     builds_on: tuple[str, ...] = ()
+    composed: Callable[[Functions], Callable[..., Any]] | None = None
 
     @property
     def points(self) -> float:
@@ -123,10 +127,14 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The likely mistake: the id of a misconception and the sentence for the student."""
+    """The likely mistake: the id of a misconception and the sentence for the student.
+
+    ``cause`` names the function to mend first where the mistake is another's.
+    """
 
     id: str
     message: str
+    cause: str = ""
 
 
 @dataclass(frozen=True)

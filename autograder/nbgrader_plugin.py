@@ -29,6 +29,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from nbgrader import utils
 from nbgrader.api import Gradebook
+from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor
 from sqlalchemy.exc import SAWarning
 from traitlets import Bool, Dict, Int
@@ -36,7 +37,8 @@ from traitlets.config import Config
 
 from autograder.exercise import CellOutcome, Result
 from autograder.exercises import COURSE
-from autograder.notebooks.submission import SubmissionError, cell_name, cells_to_run, read_notebook
+from autograder.notebooks.build import LEFT_BEHIND
+from autograder.notebooks.submission import SubmissionError, cell_name, cells_to_run, data_files, read_notebook
 from autograder.reports import as_html, as_text
 from autograder.sandbox import Limits, sandbox_problem
 from autograder.submissions import Graded, grade_cells
@@ -57,7 +59,9 @@ def configure(config: Config) -> None:
     hush()
     config.CourseDirectory.source_directory = "solutions"
     config.CourseDirectory.release_directory = "assignments"
-    config.CourseDirectory.ignore = [".*", "__pycache__", "*.pyc", "feedback", "*.py", "*.md", "*.nbconvert.ipynb"]
+    config.CourseDirectory.ignore = [
+        ".*", "__pycache__", "*.pyc", "feedback", "*.py", "*.md", "*.nbconvert.ipynb", *sorted(LEFT_BEHIND)
+    ]  # fmt: skip
     config.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE\nraise NotImplementedError()"}
     config.Autograde.exporter_class = _HERE + "SubmissionExporter"
     config.Autograde.sanitize_preprocessors = [
@@ -259,10 +263,11 @@ def exercises_of(known: Sequence[SourceCell]) -> list[str]:
     return list(dict.fromkeys(source.exercise for source in known if source.exercise))
 
 
-def grade_notebook(notebook: NotebookNode, exercises: Sequence[str], options: Options) -> Graded:
-    """Run a notebook's cells in the sandbox and judge the exercises from outside."""
+def grade_notebook(notebook: NotebookNode, exercises: Sequence[str], options: Options, folder: Path) -> Graded:
+    """Run a notebook's cells in the sandbox and judge the exercises from outside. The arrays beside it come from the
+    ``folder`` that was handed in: among the autograded copies nbgrader puts the instructor's files in their place."""
     return grade_cells(
-        cells_to_run(notebook),
+        [*data_files(folder), *cells_to_run(notebook)],
         exercises,
         seed=options.seed,
         limits=Limits(**options.limits),
@@ -286,7 +291,11 @@ class GradeInSandbox(NbGraderPreprocessor):
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         known = _known(resources["nbgrader"])
-        graded = resources["nbgrader"].get("graded") or grade_notebook(nb, exercises_of(known), self.options)
+        graded = resources["nbgrader"].get("graded")
+        if graded is None:
+            course, names = CourseDirectory(config=self.config), resources["nbgrader"]
+            folder = course.format_path(course.submitted_directory, names["student"], names["assignment"])
+            graded = grade_notebook(nb, exercises_of(known), self.options, Path(folder))
         if not graded.isolated:
             self.log.warning(NOT_ISOLATED, sandbox_problem())
         write_outputs(nb, known, graded)
@@ -316,6 +325,10 @@ def write_outputs(nb: NotebookNode, known: Sequence[SourceCell], graded: Graded)
         else:
             theirs = not locked.get(cell.metadata.get("nbgrader", {}).get("grade_id"), False)
             cell.outputs = _said(outcomes.get(cell_name(place))) if theirs else []
+    left_out = [outcome for outcome in graded.outcomes if outcome.error and outcome.name.endswith((".npz", ".npy"))]
+    first = next((cell for cell in nb.cells if cell.cell_type == "code"), None)
+    if first is not None:
+        first.outputs += [output for outcome in left_out for output in _said(outcome)]
     if checks:
         raise RuntimeError(f"check cells {', '.join(checks)} are not in the notebook; their marks would be lost")
 

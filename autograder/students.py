@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from autograder.exercise import Answer, Handle, StudentError
+from autograder.exercise import Answer, ErrorKind, Handle, StudentError
 from autograder.sandbox import wire
 
 
@@ -31,10 +31,16 @@ class _Lent:
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         try:
-            positional, named = wire.plain([list(arguments), keywords])
+            positional = [_handed_on(argument) for argument in arguments]
+            named = {name: _handed_on(argument) for name, argument in keywords.items()}
         except wire.NotPlain as problem:
             raise TypeError(f"this function takes arrays and numbers, not {problem}") from None
         return wire.plain(self.function(*positional, **named))
+
+
+def _handed_on(argument: Any) -> Any:
+    """What a student's function gives to a function that it was lent: a copy of data, a random generator as it is."""
+    return argument if isinstance(argument, np.random.Generator) else wire.plain(argument)
 
 
 class NamespaceStudent:
@@ -54,12 +60,11 @@ class NamespaceStudent:
         with wire.quiet() as printed:
             try:
                 result = called(*given)
-            except NotImplementedError as problem:
-                raise StudentError("not_started", self._say(problem, called)) from problem
             except KeyboardInterrupt:
                 raise
             except BaseException as problem:
-                raise StudentError("raised", self._say(problem, called)) from problem
+                kind: ErrorKind = "not_started" if wire.unwritten(problem) else "raised"
+                raise StudentError(kind, self._say(problem, called)) from problem
         try:
             value = wire.hand_out(result, keep, _keep)
         except wire.NotPlain as problem:

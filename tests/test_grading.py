@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from answers import EXERCISES, FIRST_RIGHT, graded
-from answers.batch_normalization import backward_graph, forward_plain
+from answers import EXERCISES, FIRST_RIGHT, MISCONCEPTIONS, WRONG, graded
+from answers.batch_normalization import backward_graph, forward_plain, spatial_forward_calling
 
 from autograder.exercise import Answer as CallAnswer
 from autograder.exercise import Handle, Result, StudentError
 from autograder.exercises import COURSE
-from autograder.grading import grade
+from autograder.grading import COMES_FROM, Trusted, _Rebuilt, grade
+from autograder.reports.result import MOST_LINES, WIDTH, _explanation, explanation
 from autograder.students import NamespaceStudent
 
 
@@ -357,3 +360,207 @@ def test_nor_does_what_is_left_in_the_params(id: str) -> None:
 def test_an_interrupted_check_is_interrupted() -> None:
     with pytest.raises(KeyboardInterrupt):
         grade_of("relative_error", raising(KeyboardInterrupt()))
+
+
+# --- results that are None --------------------------------------------------------------------------------------------
+
+
+def test_an_update_rule_without_its_next_w_is_not_started() -> None:
+    result = grade_of("adam", lambda w, dw, config=None: (None, {} if config is None else config))
+    assert (result.status, result.points) == ("not_started", 0)
+    assert result.message == "next_w is None: not written yet, or not returned"
+
+
+def test_a_forward_without_test_time_keeps_its_points_for_training() -> None:
+    def batchnorm_forward(x: Any, gamma: Any, beta: Any, bn_param: Any) -> Any:
+        return forward_plain(x, gamma, beta, bn_param) if bn_param["mode"] == "train" else (None, None)
+
+    result = grade_of("batchnorm_forward", batchnorm_forward)
+    assert result.status == "failed"
+    assert {check.evidence.message for check in result.checks if not check.evidence.passed} == {
+        "out is None: not written yet, or not returned"
+    }
+
+
+def test_a_backward_with_a_wrong_dx_and_nothing_else_has_been_started() -> None:
+    result = grade_of("batchnorm_backward", lambda dout, cache: (dout, None, None), batchnorm_forward=forward_plain)
+    assert result.status == "failed"
+
+
+def test_an_output_in_the_place_of_the_cache_is_no_stub() -> None:
+    result = grade_of("layernorm_forward", lambda x, gamma, beta, ln_param: (None, gamma * (x - x.mean()) + beta))
+    assert (result.status, result.points) == ("error", 0)
+    assert "wanted out and cache, in this order" in result.message
+    kept = grade_of("layernorm_forward", lambda x, gamma, beta, ln_param: (None, x))
+    assert (kept.status, kept.message) == ("not_started", "out is None: not written yet, or not returned")
+
+
+# --- one mistake, named once --------------------------------------------------------------------------------------------
+
+BUILT = [exercise for exercise in COURSE.exercises.values() if exercise.composed is not None]
+
+
+@pytest.mark.parametrize("exercise", BUILT, ids=lambda exercise: exercise.name)
+def test_what_the_course_builds_from_its_own_functions_is_right(exercise: Any) -> None:
+    references = {name: other.reference for name, other in COURSE.exercises.items()}
+    assert exercise.builds_on
+    assert grade(exercise, _Rebuilt(Trusted(references))).status == "passed"
+
+
+def calling(name: str, functions: dict[str, Any]) -> Any:
+    """The function as a student writes it who calls the other ones."""
+    composed = COURSE.exercises[name].composed
+    return composed(SimpleNamespace(**functions)) if composed else COURSE.exercises[name].reference
+
+
+@pytest.mark.parametrize(
+    ("exercise", "below"), [pytest.param(e, b, id=f"{e.name}-{b}") for e in BUILT for b in e.builds_on]
+)
+def test_any_known_mistake_that_comes_through_a_call_is_left_to_the_function_that_made_it(exercise: Any, below: str) -> None:
+    blamed = 0
+    needed = {exercise.name, *exercise.builds_on, *exercise.needs, *COURSE.exercises[below].needs}
+    for idea in COURSE.exercises[below].misconceptions:
+        functions: dict[str, Any] = {}
+        for name in (name for name in COURSE.exercises if name in needed):
+            functions[name] = idea.functions[below] if name == below else calling(name, functions)
+        result = grade(exercise, NamespaceStudent(functions))
+        if result.status == "passed":
+            continue  # a mistake that does not show here
+        blamed += 1
+        assert [(diagnosis.id, diagnosis.cause) for diagnosis in result.diagnosis] == [(COMES_FROM, below)], idea.id
+    assert blamed >= 1
+
+
+def test_a_mistake_below_that_nobody_foresaw_is_blamed_as_well() -> None:
+    def batchnorm_forward(x: Any, gamma: Any, beta: Any, bn_param: Any) -> Any:
+        out, cache = forward_plain(x, gamma, beta, bn_param)
+        return out + 0.01 * out**2, cache
+
+    def spatial_batchnorm_forward(x: Any, gamma: Any, beta: Any, bn_param: Any) -> Any:
+        n, c, h, w = x.shape
+        out, cache = batchnorm_forward(x.transpose(0, 2, 3, 1).reshape(-1, c), gamma, beta, bn_param)
+        return out.reshape(n, h, w, c).transpose(0, 3, 1, 2), cache
+
+    result = grade_of("spatial_batchnorm_forward", spatial_batchnorm_forward, batchnorm_forward=batchnorm_forward)
+    assert [diagnosis.cause for diagnosis in result.diagnosis] == ["batchnorm_forward"]
+
+
+def test_a_right_function_below_is_never_blamed() -> None:
+    def spatial_batchnorm_forward(x: Any, gamma: Any, beta: Any, bn_param: Any) -> Any:
+        out, cache = spatial_forward_calling(x, gamma, beta, bn_param)
+        return 1.01 * out, cache
+
+    result = grade_of("spatial_batchnorm_forward", spatial_batchnorm_forward, batchnorm_forward=forward_plain)
+    assert result.status == "failed" and result.diagnosis == ()
+
+
+def test_a_function_that_calls_one_that_is_not_written_says_what_it_needs() -> None:
+    def batchnorm_forward(x: Any, gamma: Any, beta: Any, bn_param: Any) -> Any:
+        return None, None
+
+    def spatial_batchnorm_forward(x: Any, gamma: Any, beta: Any, bn_param: Any) -> Any:
+        n, c, h, w = x.shape
+        out, cache = batchnorm_forward(x.transpose(0, 2, 3, 1).reshape(-1, c), gamma, beta, bn_param)
+        return out.reshape(n, h, w, c).transpose(0, 3, 1, 2), cache
+
+    result = grade_of("spatial_batchnorm_forward", spatial_batchnorm_forward, batchnorm_forward=batchnorm_forward)
+    assert (result.status, result.message) == ("not_started", "it needs your batchnorm_forward first")
+
+
+def test_a_gradient_that_is_exact_in_part_is_said_to_be_so() -> None:
+    def batchnorm_forward(x: Any, gamma: Any, beta: Any, bn_param: Any) -> Any:
+        std = np.sqrt(x.var(axis=0)) + bn_param.get("eps", 1e-5)
+        x_hat = (x - x.mean(axis=0)) / std
+        return gamma * x_hat + beta, (x_hat, std, gamma)
+
+    def batchnorm_backward(dout: Any, cache: Any) -> Any:
+        x_hat, std, gamma = cache
+        return dout * gamma / std, (dout * x_hat).sum(0), dout.sum(0)
+
+    result = grade_of("batchnorm_backward", batchnorm_backward, batchnorm_forward=batchnorm_forward)
+    assert result.diagnosis[0].message.startswith("Part of this is the exact gradient of your own batchnorm_forward")
+    assert result.diagnosis[0].cause == "batchnorm_forward"
+
+
+# --- clear words --------------------------------------------------------------------------------------------------------
+
+DECIMAL = r"-?\d+\.\d+(?:e[-+]?\d+)?"
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_a_failed_claim_is_explained_in_three_lines_that_hold_a_handful_of_numbers(name: str) -> None:
+    for answer in (answer for answer in MISCONCEPTIONS + WRONG if answer.exercise == name):
+        result = graded(answer)
+        for check in (check for check in result.checks if not check.evidence.passed):
+            lines = _explanation(check, result.message)
+            assert len(lines) <= MOST_LINES == 3 and all(len(line) <= WIDTH == 96 for line in lines), lines
+            assert all(not line.endswith("…") for line in lines) or "(" in lines[-1], lines
+            said = " ".join(explanation(check, result.message))
+            assert len(re.findall(DECIMAL, said)) <= 10, said
+            for wanted in re.findall(r"wanted (.*)", "\n".join(explanation(check, result.message))):
+                assert not re.search(rf"array\(|\[\[|{DECIMAL}[,\s]+{DECIMAL}", wanted), f"gives the answer away: {said}"
+
+
+# --- remarks ------------------------------------------------------------------------------------------------------------
+
+SINGLE = [
+    name
+    for assignment, names in COURSE.assignments.items() if assignment[:2] in ("01", "02", "03")
+    for name in names if any(check.remarks for check in COURSE.exercises[name].checks)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_the_courses_own_function_keeps_float32_and_its_cache(name: str) -> None:
+    references = {name: exercise.reference for name, exercise in COURSE.exercises.items()}
+    assert grade(name, Trusted(references)).remarks == ()
+
+
+def test_forward_backward_and_update_rules_are_all_looked_at() -> None:
+    assert len(SINGLE) == 22 and {"batchnorm_forward", "layernorm_backward", "adam", "fold_batchnorm"} <= set(SINGLE)
+
+
+def wide(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as one that fills arrays made by np.zeros."""
+
+    def widened(*arguments: Any) -> Any:
+        return tuple(part.astype(np.float64) if isinstance(part, np.ndarray) else part for part in function(*arguments))
+
+    return widened
+
+
+@pytest.mark.parametrize("name", ["batchnorm_forward", "spatial_groupnorm_forward", "layernorm_backward", "adam", "fold_batchnorm"])
+def test_float64_made_of_float32_is_a_remark_and_costs_nothing(name: str) -> None:
+    functions = {other: COURSE.exercises[other].reference for other in (*COURSE.exercises[name].needs, name)}
+    result = grade(name, NamespaceStudent({**functions, name: wide(functions[name])}))
+    assert result.status == "passed"
+    assert result.remarks == (f"Given float32 arrays, {name} returns float64: twice the memory.",)
+
+
+def test_a_backward_is_not_told_what_its_forward_did() -> None:
+    result = grade_of("batchnorm_backward", backward_graph, batchnorm_forward=wide(forward_plain))
+    assert (result.status, result.remarks) == ("passed", ())
+
+
+def test_a_backward_that_spoils_its_cache_is_told_so_and_loses_nothing() -> None:
+    def batchnorm_backward(dout: Any, cache: Any) -> Any:
+        found = backward_graph(dout, cache)
+        for part in cache:
+            if isinstance(part, np.ndarray):
+                part *= 2
+        return found
+
+    result = grade_of("batchnorm_backward", batchnorm_backward, batchnorm_forward=forward_plain)
+    assert result.status == "passed"
+    assert result.remarks == (
+        "A second call of batchnorm_backward with the same cache gives other gradients: it changes what is in the cache.",
+    )
+
+
+def test_the_same_remark_on_many_values_is_made_once() -> None:
+    def batchnorm_forward(x: Any, gamma: Any, beta: Any, bn_param: Any) -> Any:
+        out, cache = forward_plain(x, gamma, beta, bn_param)
+        return out.astype(np.float32), cache
+
+    (remark,) = grade_of("batchnorm_forward", batchnorm_forward).remarks
+    assert "came back as float32" in remark and remark.endswith("more like it.)")

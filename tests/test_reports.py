@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import textwrap
 import xml.etree.ElementTree as ElementTree
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from autograder.exercise import CheckResult, Diagnosis, Evidence, Result
 from autograder.exercises import COURSE
 from autograder.grading import grade
 from autograder.reports import as_html, as_text
-from autograder.reports.result import CELL, MOST_CELLS, WIDTH, heat_map
+from autograder.reports.classroom import write_class_page
+from autograder.reports.result import CELL, MOST_CELLS, WIDTH, explanation, heat_map
 from autograder.students import NamespaceStudent
 
 SOME = MISCONCEPTIONS[::6] + [answer for answer in WRONG if not answer.defect][::20] + list(FIRST_RIGHT.values())
@@ -49,7 +51,8 @@ def test_a_result_as_text_is_narrow_says_each_claim_once_and_the_score_first(ans
     assert lines[0].startswith(found.exercise) and lines[0].endswith(f"{found.points:g} of {found.max_points:g} points")
     assert len([line for line in lines if line[1:2] in "✓✗" and line.startswith(" ")]) == len(found.checks)
     for check in found.checks:
-        assert f" {'✓' if check.evidence.passed else '✗'} {check.claim}" in text
+        first_line = textwrap.wrap(check.claim, WIDTH - 15)[0]
+        assert f" {'✓' if check.evidence.passed else '✗'} {first_line}" in text
     assert "array([" not in text and "[[" not in text and "Traceback" not in text
     assert ("hint(" in text) == (found.status != "passed")
 
@@ -135,7 +138,7 @@ def test_html_is_one_well_formed_element_that_says_what_the_text_says(answer: An
     assert found.exercise in shown and f"{found.points:g} of {found.max_points:g} points" in shown
     for check in found.checks:
         assert " ".join(check.claim.split()) in shown
-        for line in check.evidence.message.splitlines()[:3]:
+        for line in explanation(check, found.message):
             assert " ".join(line.split()) in shown
     for diagnosis in found.diagnosis:
         assert " ".join(diagnosis.message.split()) in shown
@@ -219,3 +222,34 @@ def test_an_explanation_stays_short_in_every_exercise() -> None:
     for exercise in COURSE.exercises.values():
         for idea in exercise.misconceptions:
             assert len(textwrap.wrap(idea.message, WIDTH - 14)) <= 5, f"{exercise.name}: {idea.id}"
+
+
+# --- the class --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Handed:
+    """What the class report needs of one submission."""
+
+    student: str
+    results: tuple[Result, ...]
+    points: float | None = 1.0
+    max_points: float = 10.0
+    reason: str = ""
+
+
+def test_the_class_report_counts_a_mistake_where_it_was_made_and_says_where_it_was_felt(tmp_path: Path) -> None:
+    lost = Evidence(False, "wrong")
+    made = replace(result(lost, diagnosis=(Diagnosis("id", "Your eps is outside."),)), exercise="batchnorm_forward")
+    unnamed = replace(result(lost), exercise="batchnorm_forward")
+    felt = [
+        replace(result(lost, diagnosis=(Diagnosis("x", "Mend it there.", "batchnorm_forward"),)), exercise=name)
+        for name in ("spatial_batchnorm_forward", "batchnorm_backward")
+    ]
+    students = [Handed("ada", (made, *felt)), Handed("bob", (made, felt[0])), Handed("eve", (unnamed, felt[1]))]
+    html = write_class_page(tmp_path / "class.html", "01", students).read_text()
+    rows = [" ".join(re.sub(r"<[^>]*>", " ", row).split()) for row in re.findall(r'<tr><td class="points">.*?</tr>', html, re.DOTALL)]
+    assert rows == [
+        "2 batchnorm_forward Your eps is outside. Felt in spatial_batchnorm_forward (2), batchnorm_backward (1).",
+        "1 batchnorm_forward A mistake without a name. Other functions build on this one. Felt in batchnorm_backward (1).",
+    ]

@@ -50,6 +50,8 @@ def fails_inside(f):
         f(1.0)
     except Exception as error:
         return f"caught {error}"
+def average(forward, x, rng): return (forward(x, rng) + forward(x, rng=rng)) / 2
+def average_of_own(forward, x): return forward(x, np.random.default_rng(7))
 def draw(rng): return rng.standard_normal(3)
 def stash(config, x):
     config["x"] = x
@@ -205,6 +207,18 @@ def test_a_random_generator_draws_the_same_and_is_advanced(student):
     np.testing.assert_array_equal(answer.value, twin.standard_normal(3))
     assert answer.arguments[0] is rng
     assert rng.random() == twin.random()
+
+
+def test_a_function_that_was_lent_draws_from_the_generator_it_is_handed(student):
+    def forward(x, rng):
+        return np.asarray(x) + rng.standard_normal(2)
+
+    rng, twin = np.random.default_rng(5), np.random.default_rng(5)
+    draws = twin.standard_normal((2, 2))
+    np.testing.assert_allclose(student.call("average", [forward, [1.0, 2.0], rng]).value, np.array([1, 2]) + draws.mean(axis=0))
+    assert rng.random() == twin.random()
+    own = student.call("average_of_own", [forward, [1.0, 2.0]]).value
+    np.testing.assert_allclose(own, np.array([1, 2]) + np.random.default_rng(7).standard_normal(2))
 
 
 def test_what_a_student_puts_into_a_dict_and_is_not_plain_is_carried_along(student):

@@ -31,6 +31,8 @@ from autograder.exercises import COURSE
 CONFIG = "nbgrader_config.py"
 SOURCE, RELEASE, DATA, KEPT = "solutions", "assignments", "data", "kept"
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+LEFT_BEHIND = {"model.npz", "tries.json"}
+"""What a reader's run of a notebook writes beside it: handed in, never released (see `nbgrader_plugin.configure`)."""
 KEYS = {"exercise", "check", "question", "points", "experiment", "setup", "tags", "lines_to_next_cell"}
 
 
@@ -82,7 +84,7 @@ def check_build(root: Path) -> list[str]:
             faults.append(f"{path}: out of step with its source; run `autograder build`\n" + _diff(target, content))
     for path in sorted(_files(root / RELEASE), key=str):
         relative = path.relative_to(root)
-        if relative not in wanted:
+        if relative not in wanted and path.name not in LEFT_BEHIND:
             faults.append(f"{relative}: not made by the build and must not be released; remove it")
         elif path.suffix == ".ipynb" and re.search(rb"(BEGIN|END) SOLUTION", path.read_bytes()):
             faults.append(f"{relative}: contains a solution; run `autograder build`")
@@ -92,6 +94,7 @@ def check_build(root: Path) -> list[str]:
         if (
             len(relative.parts) > 2
             and relative not in wanted
+            and path.name not in LEFT_BEHIND
             and relative != Path(SOURCE, name, f"{name}.py")
             and DATA not in relative.parts[2:3]
         ):

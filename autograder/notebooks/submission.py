@@ -32,12 +32,15 @@ MAX_CELLS = 2_000
 MAX_TEXT = 2_000_000
 MAX_TRANSFORMED = 10_000
 MAX_MAGICS = 50
+MAX_DATA = 8_000_000
+MAX_DATA_FILES = 20
 
 _CHECK_CALL = re.compile(r"""\s*(?:check|hint)\(\s*(?:"\w*"|'\w*')\s*\)\s*;?\s*(?:#.*)?""")
 _MAGIC = re.compile(r"^[ \t]*[%!?].*$|^.*\?[ \t]*$|^.*=[ \t]*[%!].*$", re.MULTILINE)
 _RUN_BODY = re.compile(r"\s*%%(?:time|timeit|capture|prun)\b.*")
 _CELL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TAG = re.compile(r"[\w-]{1,64}")
+_DATA_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _CODECS = {"utf-8", "utf-8-sig", "ascii", "iso-8859-1", "iso-8859-15", "cp1252"}
 
 
@@ -114,6 +117,31 @@ def python_file(path: Path) -> Cell:
     except (SyntaxError, UnicodeDecodeError, LookupError):
         raise SubmissionError(f"{path.name} is not readable text; expected Python in UTF-8: save it as UTF-8") from None
     return Cell(path.name, text.replace("\r\n", "\n").replace("\r", "\n"), kind="file")
+
+
+def data_files(folder: Path) -> list[Cell]:
+    """The arrays that were handed in with a notebook (``.npz``, ``.npy``), such as the weights of a trained network.
+
+    Nobody looks into them on this side. What is too large or no file of its own is left out, and the outcome says so.
+    """
+    found: list[Cell] = []
+    room = MAX_DATA
+    for path in sorted(folder.glob("*.np[yz]"))[:MAX_DATA_FILES]:
+        try:
+            if not _DATA_NAME.fullmatch(path.name):
+                raise SubmissionError(f"{path.name}: expected a name of letters, digits, '.', '-' and '_'")
+            data = _read(path)
+            if len(data) > room:
+                raise SubmissionError(
+                    f"{path.name} has {len(data):,} bytes, at most {MAX_DATA // 1_000_000} MB of arrays are handed on in "
+                    "all: store fewer or smaller arrays (float32)"
+                )
+        except SubmissionError as problem:
+            found.append(Cell(path.name, kind="data", problem=str(problem)))
+            continue
+        room -= len(data)
+        found.append(Cell(path.name, kind="data", data=data))
+    return found
 
 
 def plain_python(source: str) -> str:

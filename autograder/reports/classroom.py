@@ -36,12 +36,7 @@ def write_class_page(
     )
     graded = sorted((s for s in submissions if s.points is not None), key=lambda s: (-(s.points or 0.0), s.student))
     exercises = list(dict.fromkeys(result.exercise for s in graded for result in s.results))
-    mistakes = Counter(
-        (result.exercise, diagnosis.id, diagnosis.message)
-        for s in graded
-        for result in s.results
-        for diagnosis in result.diagnosis
-    )
+    mistakes, felt = _mistakes(graded)
     page = environment.get_template("class.html.j2").render(
         assignment=assignment,
         graded=graded,
@@ -51,10 +46,34 @@ def write_class_page(
         by_name={s.student: {result.exercise: result for result in s.results} for s in graded},
         bars=_histogram([(s.points or 0.0) / s.max_points for s in graded if s.max_points]),
         mistakes=mistakes.most_common(),
+        felt=felt,
         warnings=warnings,
     )
     path.write_text(page, encoding="utf-8")
     return path
+
+
+Mistake = tuple[str, str, str]
+"""The function, the mistake's id and what the student was told."""
+
+
+def _mistakes(graded: Sequence[Submission]) -> tuple[Counter[Mistake], dict[Mistake, Counter[str]]]:
+    """How often each mistake was made, and the other functions in which it was felt: it counts where it was made only."""
+    made: Counter[Mistake] = Counter()
+    felt: dict[Mistake, Counter[str]] = {}
+    for submission in graded:
+        own = {
+            result.exercise: [(result.exercise, d.id, d.message) for d in result.diagnosis if not d.cause]
+            for result in submission.results
+        }
+        elsewhere = [(d.cause, result.exercise) for result in submission.results for d in result.diagnosis if d.cause]
+        for cause, _ in elsewhere:
+            own[cause] = own.get(cause) or [(cause, "", "A mistake without a name. Other functions build on this one.")]
+        made.update(mistake for mistakes in own.values() for mistake in mistakes)
+        for cause, exercise in elsewhere:
+            for mistake in own[cause]:
+                felt.setdefault(mistake, Counter())[exercise] += 1
+    return made, felt
 
 
 def _shares(exercise: str, graded: Sequence[Submission]) -> dict[str, int]:

@@ -15,6 +15,8 @@ from autograder.exercise import CheckResult, Result
 from autograder.exercises import COURSE
 
 WIDTH = 96
+MOST_LINES = 3
+"""On a claim that failed."""
 CELL = 13  # pixels of one entry in a heat map
 MOST_CELLS = 400
 
@@ -59,14 +61,14 @@ def as_text(result: Result) -> str:
         lines += _wrapped(
             f"{_HEADINGS[result.status]}: {result.message}" if result.message else _HEADINGS[result.status], 1
         )
-    if result.status != "not_started":
+    if shows_claims(result):
         for check in result.checks:
             first, *more = textwrap.wrap(check.claim, WIDTH - 15)
             lines.append(f" {_mark(check)} {first:<{WIDTH - 15}}{_error(check):>12}".rstrip())
             lines += [f"   {line}" for line in more]
             lines += _explanation(check, result.message)
     for diagnosis in result.diagnosis:
-        lines += _wrapped("Looks like: " + diagnosis.message, 1)
+        lines += _wrapped(diagnosis.message if diagnosis.cause else "Looks like: " + diagnosis.message, 1)
     for remark in result.remarks:
         lines += _wrapped("Remark: " + remark, 1)
     if result.status != "passed" and (step := _next_step(result)):
@@ -74,15 +76,29 @@ def as_text(result: Result) -> str:
     return "\n".join(lines)
 
 
+def shows_claims(result: Result) -> bool:
+    """Whether the claims are worth listing: they are not where the function is not there or not begun."""
+    silent = result.status == "error" and not any(c.evidence.passed or c.evidence.message for c in result.checks)
+    return result.status != "not_started" and not silent
+
+
 def explanation(check: CheckResult, said: str) -> list[str]:
-    """The lines on a claim; none where they would repeat what was said of the whole function."""
+    """What to say on a claim, a sentence each, as far as three lines of a terminal hold it; nothing where it would repeat
+    what was said of the whole function."""
     message = check.evidence.message
-    return [] if said and message and said.endswith(message) else message.splitlines()
+    first, *more = [""] if said and message and said.endswith(message) else message.splitlines() or [""]
+    kept, room = [first] if first else [], MOST_LINES - len(_wrapped(first, 5))
+    for sentence in more:
+        room -= len(_wrapped(sentence, 5))
+        if room < 0:
+            break
+        kept.append(sentence)
+    return kept
 
 
 def _explanation(check: CheckResult, said: str) -> list[str]:
-    lines = [line for part in explanation(check, said) for line in _wrapped(part, 5)]
-    return lines if len(lines) <= 3 else [*lines[:2], lines[2][: WIDTH - 2] + " …"]
+    lines = [line for sentence in explanation(check, said) for line in _wrapped(sentence, 5)]
+    return lines if len(lines) <= MOST_LINES else [*lines[: MOST_LINES - 1], lines[MOST_LINES - 1][: WIDTH - 2] + " …"]
 
 
 def _wrapped(text: str, indent: int) -> list[str]:
@@ -95,7 +111,7 @@ def as_html(result: Result) -> str:
         result=result,
         heading=_HEADINGS[result.status],
         score=_score(result),
-        show_checks=result.status != "not_started",
+        show_checks=shows_claims(result),
         next_step="" if result.status == "passed" else _next_step(result),
         error=_error,
         mark=_mark,

@@ -22,7 +22,7 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
@@ -50,11 +50,14 @@ class SandboxWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Cell:
-    """A piece of a submission's source: a notebook cell, or a ``.py`` file that other files can import."""
+    """A piece of a submission: a notebook cell, a ``.py`` file that other files can import, or a file of ``data`` that
+    lies in the folder in which the cells run. With a ``problem`` it is left out, and its outcome says why."""
 
     name: str
-    code: str
-    kind: Literal["cell", "file"] = "cell"
+    code: str = ""
+    kind: Literal["cell", "file", "data"] = "cell"
+    data: bytes = field(default=b"", repr=False)
+    problem: str = ""
 
 
 # --- bubblewrap ---------------------------------------------------------------------------------------------------------
@@ -265,10 +268,16 @@ class _Lost(Exception):
         self.message = message
 
 
+def _problem(cell: Cell) -> str:
+    """Why a piece of a submission can't go into the sandbox; empty where it can."""
+    too_long = len(json.dumps(cell.code)) > wire.HEADER_BYTES // 2
+    return cell.problem or (f"too long to be run: {len(cell.code):,} characters" if too_long else "")
+
+
 class Sandbox:
     """A submission whose code runs behind the wall; a `Student` for the engine. Use it in a ``with`` block.
 
-    ``cells`` are its files (run first, each a module of its own) and notebook cells (one namespace, in order). Afterwards
+    ``cells`` are its files (laid out or run first, each a module of its own) and notebook cells (one namespace, in order). Afterwards
     ``outcomes`` tells what happened to each, in the order given, ``names`` what functions there are, and ``isolated``
     whether the wall is bubblewrap. Without it a plain process with limits is used and a `SandboxWarning` given, unless
     ``require`` is true: then `SandboxUnavailable` is raised. To be used by one thread, which must outlive it.
@@ -286,11 +295,11 @@ class Sandbox:
         self.limits = limits
         self.names: frozenset[str] = frozenset()
         self._cells = tuple(cells)
-        self._order = sorted(range(len(cells)), key=lambda index: cells[index].kind != "file")
+        self._order = sorted(range(len(cells)), key=lambda index: ("data", "file", "cell").index(cells[index].kind))
         self._outcomes = {
-            index: CellOutcome(cell.name, error=f"too long to be run: {len(cell.code):,} characters", skipped=True)
+            index: CellOutcome(cell.name, error=problem, skipped=True)
             for index, cell in enumerate(cells)
-            if len(json.dumps(cell.code)) > wire.HEADER_BYTES // 2
+            if (problem := _problem(cell))
         }
         self._process: _Process | None = None
         self._starts = 0
@@ -301,6 +310,8 @@ class Sandbox:
         """Of the calls that are under way, outermost first."""
         self._lent: dict[int, Any] = {}
         self._lent_count = 0
+        self._generators = 0
+        """How many random generators the last frame brought."""
         self._closed = False
         self._losses: Counter[str] = Counter()
         self._last_loss: dict[str, _Lost] = {}
@@ -415,9 +426,11 @@ class Sandbox:
                 self._request({"op": "source", "name": cell.name, "code": cell.code}, self.limits.cell_seconds)
         for index in runnable:
             cell = self._cells[index]
-            request = {"op": "cell", "name": cell.name, "code": cell.code}
+            request: dict[str, Any] = {"op": "cell", "name": cell.name, "code": cell.code}
             if cell.kind == "file":
                 request = {"op": "file", "name": cell.name}
+            elif cell.kind == "data":
+                request = {"op": "data", "name": cell.name, "data": np.frombuffer(cell.data, np.uint8)}
             try:
                 reply = self._request(request, self.limits.cell_seconds)
             except _Lost as lost:
@@ -457,8 +470,11 @@ class Sandbox:
             wire.send(process.channel, frame, deadline)
             for _ in range(self.limits.callbacks + 1):
                 frame = wire.receive(process.channel, deadline, self.limits.frame_bytes)
+                self._generators = 0
                 reply = wire.decode(frame, self._resolve)
                 if not (isinstance(reply, dict) and reply.get("op") == "callback"):
+                    if self._generators:
+                        raise wire.WireError("a random generator as an answer")
                     _expect(message, reply)
                     return reply  # type: ignore[no-any-return]
                 answer = self._call_back(reply)
@@ -497,7 +513,9 @@ class Sandbox:
             return wire.encode({"op": "failed", "message": "this function is not lent any more"})
         try:
             value = wire.plain(function(*arguments, **keywords))
-            return wire.encode({"op": "value", "value": value}, self.limits.frame_bytes)
+            given = [a for a in (*arguments, *keywords.values()) if isinstance(a, np.random.Generator)]
+            states = [wire.generator_state(rng) for rng in given]
+            return wire.encode({"op": "value", "value": value, "states": states}, self.limits.frame_bytes)
         except Exception as problem:
             return wire.encode({"op": "failed", "message": wire.describe(problem)})
 
@@ -505,6 +523,9 @@ class Sandbox:
         """What a tag from inside stands for: a kept object, or something that was lent and comes back."""
         if kind == "kept" and type(payload) is int:
             return Handle((self._era, payload))
+        if kind == "generator":  # on its way to a function that was lent; nothing else may bring one
+            self._generators += 1
+            return wire.new_generator(payload)
         number, *state = payload if kind == "lent" and type(payload) is list and payload else [None]
         if type(number) is not int or number not in self._lent:
             raise wire.WireError("a reference to nothing")
@@ -525,7 +546,7 @@ def _expect(message: dict[str, Any], reply: Any) -> None:
         "names": {"names": list},
         "done": {},
     }
-    answers = {"call": ("answer", "error"), "cell": ("ran",), "file": ("ran",), "names": ("names",)}
+    answers = {"call": ("answer", "error"), "cell": ("ran",), "file": ("ran",), "data": ("ran",), "names": ("names",)}
     op = reply.get("op") if type(reply) is dict else None
     if op not in answers.get(message["op"], ("done",)):
         raise wire.WireError("a reply to another question")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import struct
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -216,6 +217,11 @@ def new_generator(state: Any) -> Generator:
     return rng
 
 
+def crossing(value: Any) -> Any:
+    """An argument of a function that was lent, on its way out: plain data, or where a random generator stands."""
+    return Tag("generator", generator_state(value)) if isinstance(value, Generator) else plain(value)
+
+
 # --- frames -------------------------------------------------------------------------------------------------------------
 
 
@@ -409,12 +415,46 @@ def one_line(text: str, most: int = 300) -> str:
 
 def describe(problem: BaseException) -> str:
     """An exception as one line, "ValueError: what it says", even when saying it fails."""
-    name = _name(type(problem))
-    try:
-        text = str(problem)
-    except BaseException:
-        text = ""
+    name, text = _name(type(problem)), _said(problem)
+    if isinstance(problem, (AttributeError, ImportError)) and (gone := _GONE_FROM_NUMPY.match(text)):
+        old = gone["old"]
+        if instead := gone["instead"] or _INSTEAD.get(old):
+            text = f"np.{old} is no longer in NumPy: write {instead}"
     return one_line(f"{name}: {text}" if text else name)
+
+
+def unwritten(problem: BaseException) -> bool:
+    """Whether an exception says that a function has not been written yet: by NotImplementedError, or as a dropout does
+    whose starter code ends in ``out.astype(...)`` while ``out`` is still None."""
+    return isinstance(problem, NotImplementedError) or (
+        isinstance(problem, AttributeError) and _said(problem) == "'NoneType' object has no attribute 'astype'"
+    )
+
+
+def _said(problem: BaseException) -> str:
+    try:
+        return str(problem)
+    except BaseException:
+        return ""
+
+
+_GONE_FROM_NUMPY = re.compile(
+    r"(?:module 'numpy' has no attribute '|`np\.|cannot import name ')(?P<old>\w+)"
+    r"(?:.*?(?:alias for the builtin|2\.0 release\. Use) `(?P<instead>[^`]+)`)?",
+    re.DOTALL,
+)
+_INSTEAD = {
+    "asscalar": "x.item()",
+    "cumproduct": "np.cumprod",
+    "in1d": "np.isin",
+    "msort": "np.sort(x, axis=0)",
+    "product": "np.prod",
+    "rank": "np.ndim",
+    "row_stack": "np.vstack",
+    "trapz": "np.trapezoid",
+    "unicode": "str",
+}
+"""What to write for names that were in NumPy once, where NumPy itself does not say it any more."""
 
 
 def innermost(problem: BaseException, ours: Callable[[FrameType], bool]) -> tuple[FrameType, int] | None:

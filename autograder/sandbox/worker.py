@@ -13,6 +13,7 @@ import __future__
 
 import ast
 import builtins
+import functools
 import importlib
 import importlib.util
 import json
@@ -93,6 +94,11 @@ def _nothing(*_: Any, **__: Any) -> None:
     """check(...), hint(...), display(...): for a reader's eyes only."""
 
 
+def _old_division(a: Any, b: Any) -> Any:
+    """Python 2's ``/``, which rounds down between integers."""
+    return a // b if isinstance(a, int) and isinstance(b, int) else a / b
+
+
 def _stand_ins() -> Iterable[Placeholder]:
     """Modules that students import out of habit, and the little of them that makes sense here."""
     old_names: dict[str, Any] = {
@@ -108,6 +114,7 @@ def _stand_ins() -> Iterable[Placeholder]:
     yield Placeholder("autograder", check=_nothing, hint=_nothing, yours=lambda names, otherwise: tuple(otherwise))
     yield Placeholder("past")
     yield Placeholder("past.builtins", **old_names)
+    yield Placeholder("past.utils", old_div=_old_division)
     yield Placeholder("future")
     yield Placeholder("future.standard_library", install_aliases=_nothing)
     yield Placeholder("six")
@@ -131,6 +138,10 @@ class Ran:
         error = self.errors[0] if self.errors else ""
         more = len(self.errors) - 1
         return {"printed": self.printed, "error": f"{error} (and {more} more)" if more > 0 else error}
+
+
+_PYTHON_2_NAMES = {"xrange": range, "unicode": str, "long": int, "raw_input": input, "reduce": functools.reduce}
+"""What a file that was written for both Pythons may use without an import."""
 
 
 class Files:
@@ -165,6 +176,7 @@ class Files:
             self.modules[stem] = module = ModuleType(f"{_PACKAGE}.{stem}")
             module.__package__ = _PACKAGE
             module.__file__ = self.sources[stem][0]
+            module.__dict__.update(_PYTHON_2_NAMES)
             spaces.append(module.__dict__)
         return self.modules[stem]
 
@@ -229,10 +241,17 @@ def _forgiving_lines(statements: list[ast.stmt]) -> Iterable[int]:
             yield from (node.lineno for node in inside if isinstance(node, (ast.Import, ast.ImportFrom)))
 
 
+_PYTHON_2_SYNTAX = ("Missing parentheses in call to", "multiple exception types must be parenthesized")
+
+
 def _with_line(problem: BaseException, filename: str) -> str:
     place = wire.innermost(problem, lambda frame: frame.f_code.co_filename == filename)
     line = place[1] if place else getattr(problem, "lineno", None)
-    said = f"{type(problem).__name__}: {problem.msg}" if isinstance(problem, SyntaxError) else wire.describe(problem)
+    said = wire.describe(problem)
+    if isinstance(problem, SyntaxError):
+        said = f"{type(problem).__name__}: {problem.msg}"
+        if any(relic in said for relic in _PYTHON_2_SYNTAX):
+            said = f"this is Python 2, so nothing in it can run ({problem.msg.partition('. Did')[0]})"
     return wire.one_line(f"line {line}: {said}" if line else said)
 
 
@@ -349,6 +368,10 @@ class Worker:
             self.send(op="done")
         elif op == "file":
             self.send(op="ran", **files.load(request["name"]).report())
+        elif op == "data":
+            with open(os.path.basename(request["name"]), "wb") as file:
+                file.write(request["data"].tobytes())
+            self.send(op="ran", **Ran(request["name"]).report())
         elif op == "names":
             self.send(op="names", names=sorted(self.names())[:10_000])
         elif op == "forget":
@@ -386,7 +409,7 @@ class Worker:
             try:
                 result = function(*arguments)
             except BaseException as problem:
-                kind = "not_started" if isinstance(problem, NotImplementedError) else "raised"
+                kind = "not_started" if wire.unwritten(problem) else "raised"
                 return {"op": "error", "kind": kind, "message": wire.describe(problem) + _place(problem)}
         try:
             value = wire.hand_out(result, keep, self.keep)
@@ -432,13 +455,17 @@ class Lent:
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         try:
-            positional, named = wire.plain([list(arguments), keywords])
+            positional = [wire.crossing(argument) for argument in arguments]
+            named = {name: wire.crossing(argument) for name, argument in keywords.items()}
             self.worker.send(op="callback", number=self.number, arguments=positional, keywords=named)
         except (wire.NotPlain, wire.WireError) as problem:
             raise TypeError(f"this function takes arrays and numbers, not {problem}") from None
         while True:
             reply = self.worker.receive()
             if reply["op"] == "value":
+                given = [a for a in (*arguments, *keywords.values()) if isinstance(a, Generator)]
+                for rng, state in zip(given, reply["states"], strict=True):
+                    wire.set_generator_state(rng, state)  # where the function has left it
                 return reply["value"]
             if reply["op"] == "failed":
                 raise RuntimeError(reply["message"])
