@@ -339,7 +339,7 @@ BATCHNORM_FORWARD = Exercise(
     reference=batchnorm_forward,
     returns=("out", "cache"),
     checks=(
-        equals("normalises each feature over the batch, then scales by gamma and shifts by beta", 2, _train_output),
+        equals("normalises each feature over the batch, then scales by gamma and shifts by beta", 2, _train_output, single=True),
         equals("adds eps to the variance, inside the root", 1, _train_eps),
         equals("keeps the running mean for test time", 1, _running("running_mean"), loose=True),
         equals("keeps the running variance for test time", 1, _running("running_var"), loose=True),
@@ -713,7 +713,7 @@ SPATIAL_BATCHNORM_FORWARD = Exercise(
     reference=spatial_batchnorm_forward,
     returns=("out", "cache"),
     checks=(
-        equals("normalises each channel over all images and pixels", 2, _spatial_train),
+        equals("normalises each channel over all images and pixels", 2, _spatial_train, single=True),
         equals("adds eps to the variance, inside the root", 1, _spatial_eps(_FLAT), _spatial_eps(_SPREAD)),
         equals(
             "keeps running statistics of each channel, and leaves them alone at test time",
@@ -765,11 +765,12 @@ SPATIAL_BATCHNORM_FORWARD = Exercise(
         "Move the channels last, flatten all the rest to rows, call batchnorm_forward, and undo both steps in reverse order.",
     ),
     builds_on=("batchnorm_forward",),
+    composed=lambda play: _spatial(play.batchnorm_forward),
 )
 
 
 def _spatial_backward_inputs(rng: np.random.Generator) -> tuple[Array, Array, Array, Params]:
-    return images(rng, 2, 3, 2, 4, std=(1, 2), offset=4), *affine_parameters(rng, 3), {"mode": "train", "eps": 0.4}
+    return images(rng, 2, 3, 4, 5, std=(1, 2), offset=4), *affine_parameters(rng, 3), {"mode": "train", "eps": 0.4}
 
 
 def _spatial_backward_played(play: Functions, rng: np.random.Generator) -> Observations:
@@ -778,14 +779,17 @@ def _spatial_backward_played(play: Functions, rng: np.random.Generator) -> Obser
     return {"dx": play.spatial_batchnorm_backward(rng.standard_normal(x.shape), cache)[0]}
 
 
+def _spatial_back(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """A backward pass for (N, D) used on images."""
+
+    def spatial_backward(dout: Array, cache: Any) -> tuple[Array, Array, Array]:
+        dx, dgamma, dbeta = backward(_rows(dout), cache)
+        return _unrows(dx, dout.shape), dgamma, dbeta
+
+    return spatial_backward
+
+
 def _spatial_backward_misconceptions() -> tuple[Misconception, ...]:
-    def lifted(wrong: Callable[..., Any]) -> Callable[..., Any]:
-        def backward(dout: Array, cache: Any) -> tuple[Array, Array, Array]:
-            dx, dgamma, dbeta = wrong(_rows(dout), cache)
-            return _unrows(dx, dout.shape), dgamma, dbeta
-
-        return backward
-
     def not_transposed_back(dout: Array, cache: Any) -> tuple[Array, Array, Array]:
         dx, dgamma, dbeta = batchnorm_backward(_rows(dout), cache)
         return dx.reshape(dout.shape), dgamma, dbeta
@@ -809,7 +813,7 @@ def _spatial_backward_misconceptions() -> tuple[Misconception, ...]:
             Misconception(
                 id,
                 message + " If your function calls batchnorm_backward, mend it there first.",
-                {"spatial_batchnorm_backward": lifted(wrong)},
+                {"spatial_batchnorm_backward": _spatial_back(wrong)},
             )
             for id, (message, wrong) in _GRADIENT_IDEAS.items()
         ),
@@ -835,6 +839,7 @@ SPATIAL_BATCHNORM_BACKWARD = Exercise(
     ),
     needs=("spatial_batchnorm_forward",),
     builds_on=("batchnorm_backward",),
+    composed=lambda play: _spatial_back(play.batchnorm_backward),
 )
 
 # --- fold_batchnorm -------------------------------------------------------------------------------------------------
@@ -888,7 +893,7 @@ FOLD_BATCHNORM = Exercise(
     reference=fold_batchnorm,
     returns=("W2", "b2"),
     checks=(
-        equals("W2 scales each column of W as batch norm scales its feature", 2, _folded_part("W2")),
+        equals("W2 scales each column of W as batch norm scales its feature", 2, _folded_part("W2"), single=True),
         equals("b2 takes the running mean away before it scales", 2, _folded_part("b2"), loose=True),
         equals("adds eps to the running variance, inside the root", 1, _folded_eps, loose=True),
         leaves_inputs(1, _folded),

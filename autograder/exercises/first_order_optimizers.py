@@ -204,7 +204,11 @@ def _defaults(name: str, rule: Rule) -> Callable[[Functions, np.random.Generator
             moved = _stepped(play, name, w, g, _old_state(rule, rng, shape))[0]
             found[f"step {number + 1} without settings"] = moved if moved is None else np.asarray(moved) - w
         first, config = _stepped(play, name, rng.standard_normal((2, 3)), _gradient(rng, (2, 3)), None)
-        found["config=None works"] = bool(np.shape(first) == (2, 3) and config)
+        found["config=None works"] = bool(np.shape(first) == (2, 3) and np.all(np.isfinite(first)) and config)
+        if "t" not in rule.state:  # where steps are counted, the start at zero has a claim of its own
+            w, g = rng.standard_normal((3, 4)), _gradient(rng, (3, 4))
+            moved = _stepped(play, name, w, g, _settings(rule, rng, 1e-9))[0]
+            found["step without a state"] = moved if moved is None else np.asarray(moved) - w
         return found
 
     return observe
@@ -295,6 +299,26 @@ def _stubborn(rule: Rule, name: str) -> Rule:
 Idea = tuple[str, str, Callable[..., Any]]
 
 
+def _not_without_config(rule: Rule) -> Callable[..., tuple[Array, Config]]:
+    def demanding(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
+        if config is None:
+            raise TypeError("None is no dict")
+        return rule(w, dw, config)
+
+    return demanding
+
+
+def _starting_at_ones(rule: Rule) -> Callable[..., tuple[Array, Config]]:
+    def started(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
+        config = {} if config is None else config
+        for name in rule.state:
+            if name != "t":
+                config.setdefault(name, np.ones_like(w))
+        return rule(w, dw, config)
+
+    return started
+
+
 def _shared_ideas(rule: Rule) -> list[Idea]:
     """Mistakes that any rule can have."""
     arrays = [name for name in rule.state if name != "t"]
@@ -313,6 +337,16 @@ def _shared_ideas(rule: Rule) -> list[Idea]:
             "uphill",
             "Your step goes uphill: the gradient points to where the loss grows, so step against it.",
             _with(rule, lambda w, g, c: rule.step(w, -g, c)),
+        ),
+        (
+            "config-none-not-supported",
+            "Your function needs a config. It must work without one, too: config=None means all defaults, so begin with {}.",
+            _not_without_config(rule),
+        ),
+        (
+            "state-starts-at-ones",
+            f"Where config holds no {' and no '.join(arrays)} yet, yours starts at ones. It starts at zeros.",
+            _starting_at_ones(rule),
         ),
     ]
     settings = [name for name in rule.defaults if name not in ("learning_rate", "epsilon")]
@@ -952,7 +986,7 @@ def _exercise(
     rule: Rule, name: str, asks: str, claim: str, ideas: Sequence[Idea], hints: tuple[str, ...], epsilon_claim: str
 ) -> Exercise:
     checks = [
-        equals(claim, 3, _single_steps(name, rule)),
+        equals(claim, 3, _single_steps(name, rule), single=True),
         equals("carries its state in config, apart for each parameter", 2, _carried(name, rule)),
         equals("takes its defaults where config says nothing", 1, _defaults(name, rule)),
     ]

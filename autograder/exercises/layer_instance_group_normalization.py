@@ -342,13 +342,23 @@ def _layer_alone(play: Functions, rng: np.random.Generator) -> Observations:
     }
 
 
+def _of_the_transpose(batchnorm: Callable[..., Any]) -> Callable[..., tuple[Array, Any]]:
+    """Layer norm by way of a batch norm, whose features the examples are here."""
+
+    def forward(x: Array, gamma: Array, beta: Array, ln_param: Params) -> tuple[Array, Any]:
+        turned, cache = batchnorm(x.T, np.ones(len(x)), np.zeros(len(x)), {**ln_param, "mode": "train"})
+        return gamma * turned.T + beta, cache
+
+    return forward
+
+
 LAYERNORM_FORWARD = Exercise(
     name="layernorm_forward",
     asks="Normalise each example over its own features, then scale and shift. The same at training and test time.",
     reference=layernorm_forward,
     returns=("out", "cache"),
     checks=(
-        equals("normalises each example over its own features, then scales and shifts", 2, _layer_output),
+        equals("normalises each example over its own features, then scales and shifts", 2, _layer_output, single=True),
         equals("adds eps to the variance, inside the root", 1, _layer_eps),
         equals("does the same at test time and for one example alone", 1, _layer_alone),
         leaves_inputs(1, _layer_output),
@@ -372,6 +382,8 @@ LAYERNORM_FORWARD = Exercise(
         "axis=1, and keep the axis so that the (N, 1) statistics broadcast against (N, D).",
         "Subtract each row's mean, divide by the root of each row's variance plus eps; gamma and beta belong to the columns.",
     ),
+    builds_on=("batchnorm_forward",),
+    composed=lambda play: _of_the_transpose(play.batchnorm_forward),
 )
 
 
@@ -412,6 +424,11 @@ def _parameters_over_features(dout: Array, cache: Any) -> tuple[Array, Array, Ar
     return layernorm_backward(dout, cache)[0], (dout * (x - mean) / np.sqrt(var + eps)).sum(axis=1), dout.sum(axis=1)
 
 
+def _dgamma_over_features(dout: Array, cache: Any) -> tuple[Array, Array, Array]:
+    dx, _, dbeta = layernorm_backward(dout, cache)
+    return dx, _parameters_over_features(dout, cache)[1], dbeta
+
+
 LAYERNORM_BACKWARD = Exercise(
     name="layernorm_backward",
     asks="The gradients of layer norm.",
@@ -438,6 +455,11 @@ LAYERNORM_BACKWARD = Exercise(
             "Your dgamma and dbeta sum over the features. Each feature has its own gamma, shared by the examples: sum over these.",
             {"layernorm_backward": _parameters_over_features},
         ),
+        Misconception(
+            "dgamma-summed-over-features",
+            "Your dgamma sums over the features. Each feature has its own gamma, shared by the examples: sum over these.",
+            {"layernorm_backward": _dgamma_over_features},
+        ),
         *_as_misconceptions("layernorm_backward", _backward_ideas(_as_it_is, (1,))),
     ),
     hints=(
@@ -446,6 +468,7 @@ LAYERNORM_BACKWARD = Exercise(
         "g = dout * gamma first. Then dx = inv_std * (g - row mean of g - x_hat * row mean of g * x_hat).",
     ),
     needs=("layernorm_forward",),
+    builds_on=("batchnorm_backward",),
 )
 
 # --- instance norm --------------------------------------------------------------------------------------------------
@@ -502,7 +525,7 @@ INSTANCENORM_FORWARD = Exercise(
     reference=instancenorm_forward,
     returns=("out", "cache"),
     checks=(
-        equals("normalises each channel of each image over its pixels", 2, _instance_output),
+        equals("normalises each channel of each image over its pixels", 2, _instance_output, single=True),
         equals("adds eps to the variance, inside the root", 1, _instance_eps),
         equals("does the same at test time and for one image alone", 1, _instance_alone),
         leaves_inputs(1, _instance_output),
@@ -655,7 +678,9 @@ SPATIAL_GROUPNORM_FORWARD = Exercise(
     reference=spatial_groupnorm_forward,
     returns=("out", "cache"),
     checks=(
-        equals("normalises each image over groups of C/G neighbouring channels", 3, *_for_both_shapes(_group_output)),
+        equals(
+            "normalises each image over groups of C/G neighbouring channels", 3, *_for_both_shapes(_group_output), single=True
+        ),
         equals("is layer norm for G=1 and instance norm for G=C", 1, *_for_both_shapes(_group_limits)),
         equals("adds eps to the variance, inside the root", 1, *_for_both_shapes(_group_eps)),
         leaves_inputs(1, *_for_both_shapes(_group_output)),
@@ -703,7 +728,7 @@ SPATIAL_GROUPNORM_FORWARD = Exercise(
 
 def _group_backward_inputs(shape: Shape) -> Callable[[np.random.Generator], tuple[Any, ...]]:
     def draw(rng: np.random.Generator) -> tuple[Any, ...]:
-        x = _pictures(rng, (2, 6, 2, 3), std=(1, 2), offset=2)  # 18 numbers in a mean: no other count here is 18
+        x = _pictures(rng, (4, 6, 2, 3), std=(1, 2), offset=2)  # 18 numbers in a mean: no other count here is 18
         return x, *_group_parameters(rng, 6, shape), 2, {"eps": 0.4}
 
     return draw
@@ -869,7 +894,7 @@ RNN_LAYERNORM_STEP = Exercise(
     reference=rnn_layernorm_step,
     returns=("h_t",),
     checks=(
-        equals("takes the tanh of the normalised, scaled and shifted sum", 3, _two_steps(NEGLIGIBLE_EPS, 1.5)),
+        equals("takes the tanh of the normalised, scaled and shifted sum", 3, _two_steps(NEGLIGIBLE_EPS, 1.5), single=True),
         equals("adds eps to the variance, inside the root", 1, _rnn_eps),
         leaves_inputs(1, _two_steps(NEGLIGIBLE_EPS, 1.5)),
     ),
@@ -883,6 +908,11 @@ RNN_LAYERNORM_STEP = Exercise(
         "a = sum; statistics of a over axis 1, axes kept; gamma * normalised + beta; tanh of that.",
     ),
     builds_on=("layernorm_forward",),
+    composed=lambda play: (
+        lambda x_t, h_prev, Wx, Wh, b, gamma, beta, eps=EPS: np.tanh(
+            play.layernorm_forward(x_t @ Wx + h_prev @ Wh + b, gamma, beta, {"eps": eps})[0]
+        )
+    ),
 )
 
 EXERCISES = (

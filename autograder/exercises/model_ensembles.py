@@ -205,6 +205,9 @@ ENSEMBLE_ACCURACY = Exercise(
         "The mean of decision == y.",
     ),
     builds_on=("average_probabilities",),
+    composed=lambda play: (
+        lambda prob_list, y: float(np.mean(np.argmax(play.average_probabilities(prob_list), axis=1) == y))
+    ),
 )
 
 # --- polyak_average -------------------------------------------------------------------------------------------------

@@ -262,7 +262,15 @@ def _product(play: Functions, rng: np.random.Generator) -> Observations:
 def _product_large_step(play: Functions, rng: np.random.Generator) -> Observations:
     bowl = Bowl(rng, 4)
     x, v = rng.standard_normal(4), 2 * rng.standard_normal(4)
-    return {f"product with h={h}": play.hessian_vector_product(bowl.grad, x, v, h) for h in (0.3, 0.1)}
+    found = {f"product with h={h}": play.hessian_vector_product(bowl.grad, x, v, h) for h in (0.3, 0.1)}
+    steps = []
+
+    def grad(at: Any) -> Array:
+        steps.append(float(np.max(np.abs(np.asarray(at, dtype=float) - x))))
+        return bowl.grad(at)
+
+    play.hessian_vector_product(grad, x, np.array([1.0, -2.0, 0.5, 0.0]))
+    return found | {"longest step without h": max(steps, default=0.0)}
 
 
 def _product_calls(play: Functions, rng: np.random.Generator) -> Observations:
@@ -285,7 +293,12 @@ HESSIAN_VECTOR_PRODUCT = Exercise(
     returns=("product",),
     checks=(
         equals("is the Hessian times v", 2, _product, tolerance=1e-4),
-        equals("uses the central difference with the step h", 1, _product_large_step, tolerance=1e-7),
+        equals(
+            "uses the central difference with the step h, 1e-5 where none is given",
+            1,
+            _product_large_step,
+            tolerance=1e-7,
+        ),
         equals("asks for two gradients, whatever the dimension", 1, _product_calls),
         leaves_inputs(1, _product),
     ),
@@ -367,6 +380,16 @@ def _strict_search(play: Functions, rng: np.random.Generator) -> Observations:
     return found
 
 
+def _default_search(play: Functions, rng: np.random.Generator) -> Observations:
+    """Besides searches on bowls: steps on a parabola that pay, or do not, by a hair more than c = 1e-4 asks for."""
+    found = _searches(lambda rng: (), 1.0)(play, rng)
+    x = np.array([1.0, 0.0])
+    for stretch in (1.0, 1.9994, 1.99994):  # the whole step pays where stretch <= 2 - 2 c
+        search = play.backtracking_line_search(lambda z: float(np.sum(np.square(z))) / 2, x, -stretch * x, x)
+        found[f"alpha for a step of {stretch} on a parabola"] = search
+    return found
+
+
 def _first_is_fine(play: Functions, rng: np.random.Generator) -> Observations:
     bowl, x = Bowl(rng, 3), 2 * rng.standard_normal(3)
     g = bowl.grad(x)
@@ -408,7 +431,7 @@ BACKTRACKING_LINE_SEARCH = Exercise(
         ),
         equals("asks for a decrease in proportion to the slope, not just any", 1, _strict_search),
         equals("keeps alpha0 where it is good enough", 1, _first_is_fine),
-        equals("takes alpha0 = 1, rho = 0.5 and c = 1e-4 by default", 1, _searches(lambda rng: (), 1.0)),
+        equals("takes alpha0 = 1, rho = 0.5 and c = 1e-4 by default", 1, _default_search),
         leaves_inputs(1, _first_is_fine),
     ),
     misconceptions=(
@@ -489,16 +512,19 @@ def _pair(rng: np.random.Generator, d: int) -> tuple[Array, Array, Array]:
 
 
 def _updates(play: Functions, rng: np.random.Generator) -> Observations:
-    return {f"B_inv in {d} dimensions": play.bfgs_update(*_pair(rng, d)) for d in (2, 4)}
+    found = {f"B_inv in {d} dimensions": play.bfgs_update(*_pair(rng, d)) for d in (2, 4)}
+    B_inv, s, y = _pair(rng, 3)
+    return found | {"B_inv after a short step": play.bfgs_update(B_inv, 0.01 * s, 0.01 * y)}
 
 
 def _secant(play: Functions, rng: np.random.Generator) -> Observations:
     B_inv, s, y = _pair(rng, 5)
     new = np.asarray(play.bfgs_update(B_inv, s, y))
-    return {
-        "B_inv @ y": new @ y if new.shape == B_inv.shape else new,
-        "B_inv is symmetric": bool(np.allclose(new, new.T)),
-    }
+    with np.errstate(all="ignore"):  # it may hold anything
+        return {
+            "B_inv @ y": new @ y if new.shape == B_inv.shape else new,
+            "B_inv is symmetric": bool(np.allclose(new, new.T)),
+        }
 
 
 def _skipped(play: Functions, rng: np.random.Generator) -> Observations:
@@ -508,6 +534,7 @@ def _skipped(play: Functions, rng: np.random.Generator) -> Observations:
     return {
         "B_inv for s.y < 0": play.bfgs_update(B_inv, s, -y),
         "B_inv for a slightly negative s.y": play.bfgs_update(B_inv, s, orthogonal),
+        "B_inv for s.y = 0": play.bfgs_update(B_inv, np.array([1.0, 2.0, 0.0, 0.0]), np.array([2.0, -1.0, 3.0, 0.0])),
     }
 
 
@@ -623,7 +650,8 @@ def _downhill(play: Functions, rng: np.random.Generator) -> Observations:
     for n in (1, 3):
         grad, s_list, y_list = _history(rng, 5, n)
         direction = np.asarray(play.lbfgs_direction(grad, s_list, y_list), dtype=float)
-        found[f"goes downhill with {n} pairs"] = bool(direction.shape == grad.shape and direction @ grad < 0)
+        with np.errstate(all="ignore"):  # it may hold anything
+            found[f"goes downhill with {n} pairs"] = bool(direction.shape == grad.shape and direction @ grad < 0)
     return found
 
 
@@ -784,21 +812,62 @@ def _solves(play: Functions, rng: np.random.Generator) -> Observations:
     bowl = Bowl(rng, 8, condition=100)
     x, _, _ = _minimised(bowl.f_and_grad, rng.standard_normal(8), 10, 100)(play)
     valley, _, _ = _minimised(rosenbrock, np.array([-1.0, -1.0]), 10, 100)(play)
-    return {"minimum of an ill-conditioned bowl": x, "minimum of Rosenbrock's valley": valley}
+    return {"minimum of an ill-conditioned bowl": x, "minimum of Rosenbrock's valley": valley, **_from_a_hill(play, rng)}
+
+
+def _wells(x: Any) -> tuple[float, Array]:
+    """sum((x^2 - 1)^2), a well at every corner of a cube and a hill between them: value and gradient."""
+    x = np.clip(np.asarray(x, dtype=float), -1e3, 1e3)
+    return float(np.sum((x**2 - 1) ** 2)), 4 * x * (x**2 - 1)
+
+
+def _from_a_hill(play: Functions, rng: np.random.Generator) -> Observations:
+    """Near the top of a hill the first steps have s.y < 0: a pair kept there sends the next step uphill."""
+    x0 = rng.choice([-1.0, 1.0], 3) * rng.uniform(0.02, 0.06, 3)
+    x, _, _ = _minimised(_wells, x0)(play)
+    ends = bool(np.shape(x) == (3,) and _wells(x)[0] < 1e-8)
+    return {"ends in a well when it starts on a hill": ends}
 
 
 def _is_thrifty(play: Functions, rng: np.random.Generator) -> Observations:
     bowl = Bowl(rng, 8, condition=100)
     x, _, calls = _minimised(bowl.f_and_grad, rng.standard_normal(8), 10, 120)(play)
     solved = np.shape(x) == (8,) and bool(np.max(np.abs(bowl.grad(x))) <= 1e-5)
-    return {"bowl solved within the budget": bool(solved and 0 < calls <= BUDGET)}
+    _, of_two, _ = _minimised(bowl.f_and_grad, bowl.b, 2, 12)(play)
+    _, of_three, _ = _minimised(bowl.f_and_grad, bowl.b, 3, 12)(play)
+    return {
+        "bowl solved within the budget": bool(solved and 0 < calls <= BUDGET),
+        "with m=3 it remembers more than with m=2": of_two != of_three,
+    }
 
 
 def _keeps_books(play: Functions, rng: np.random.Generator) -> Observations:
     bowl, x0 = Bowl(rng, 8, condition=100), rng.standard_normal(8)
-    _, history, _ = _minimised(bowl.f_and_grad, x0, 5, 100)(play)
-    falls = len(history) > 2 and all(b <= a + 1e-9 * abs(a) for a, b in itertools.pairwise(history))
-    return {"first value is f(x0)": history[0] if history else None, "values never grow": falls}
+    x, history, _ = _minimised(bowl.f_and_grad, x0, 5, 100)(play)
+    last = bool(history and np.shape(x) == (8,) and abs(bowl.f(x) - history[-1]) <= 1e-9 * abs(history[-1]))
+    found = {"first value is f(x0)": history[0] if history else None, "last value is f(x)": last}
+    _, beyond, _ = _minimised(_beyond_the_bottom, np.array([0.4, 0.0]))(play)
+    return found | {
+        "values never grow": _never_grows(history),
+        "values never grow where the first trial lands a hair too high": _never_grows(beyond),
+    }
+
+
+def _never_grows(values: Sequence[float]) -> bool:
+    return len(values) > 1 and all(b <= a + 1e-9 * abs(a) for a, b in itertools.pairwise(values))
+
+
+def _beyond_the_bottom(x: Any) -> tuple[float, Array]:
+    """A parabola, value and gradient, steeper than x^2 by a hair: the step -g leads to the other side and, from (0.4, 0), 2e-5
+    higher. That is too little for a line search that forgives 1e-4 of the slope. All values are negative."""
+    x = np.asarray(x, dtype=float)
+    return (1 + 3e-5) * float(x @ x) - 5.0, 2 * (1 + 3e-5) * x
+
+
+def _flat(x: Any) -> tuple[float, Array]:
+    """sum(x^4), so flat at the bottom that each step makes the gradient two or three times smaller, no more."""
+    x = np.clip(np.asarray(x, dtype=float), -1e3, 1e3)
+    return float(np.sum(x**4)), 4 * x**3
 
 
 def _stops(play: Functions, rng: np.random.Generator) -> Observations:
@@ -806,11 +875,15 @@ def _stops(play: Functions, rng: np.random.Generator) -> Observations:
     _, short, _ = _minimised(bowl.f_and_grad, x0, 5, 3, 1e-12)(play)
     x, _, _ = _minimised(bowl.f_and_grad, x0, 5, 60, 1.0)(play)
     _, at_once, _ = _minimised(bowl.f_and_grad, bowl.bottom(), 5, 20)(play)
+    steep = Bowl(rng, 12, condition=1e5)
+    plain, told = (_minimised(steep.f_and_grad, steep.b, *settings)(play)[1] for settings in ((), (10, 100, 1e-6)))
+    slow, slow_told = (_minimised(_flat, np.array([1.0, -0.7]), *settings)(play)[1] for settings in ((), (10, 100, 1e-6)))
     try:
         slope = float(np.max(np.abs(bowl.grad(x))))
     except (TypeError, ValueError):
         slope = float("nan")
     return {
+        "m=10, max_iter=100 and tol=1e-6 where none is given": plain == told and slow == slow_told,
         "values after max_iter=3": len(short),
         "stops once the gradient is below a large tol": bool(1e-3 < slope <= 1.0),
         "takes no step from a minimum": len(at_once),
@@ -827,9 +900,9 @@ LBFGS_MINIMIZE = Exercise(
     returns=("x", "history"),
     checks=(
         equals("finds the minimum of a bowl and of Rosenbrock's valley", 3, _solves, tolerance=MINIMUM_TOLERANCE),
-        equals("does so in few evaluations", 1, _is_thrifty),
-        equals("returns the values, f(x0) first and never growing", 1, _keeps_books),
-        equals("stops at max_iter, and when no entry of the gradient exceeds tol", 1, _stops),
+        equals("does so in few evaluations, remembering m pairs", 1, _is_thrifty),
+        equals("returns the values, f(x0) first, f(x) last and never growing", 1, _keeps_books),
+        equals("stops at max_iter, 100 by default, and when no entry of the gradient exceeds tol, 1e-6", 1, _stops),
         leaves_inputs(1, _keeps_books),
     ),
     misconceptions=(
@@ -851,6 +924,11 @@ LBFGS_MINIMIZE = Exercise(
             "tol-ignored",
             "You always run until max_iter. Stop when no entry of the gradient exceeds tol.",
             {"lbfgs_minimize": lambda fg, x0, m=10, max_iter=100, tol=1e-6: lbfgs_minimize(fg, x0, m, max_iter, 0.0)},
+        ),
+        Misconception(
+            "m-ignored",
+            "You keep every pair, or a fixed number of them. Forget the oldest when there are more than m.",
+            {"lbfgs_minimize": lambda fg, x0, m=10, max_iter=100, tol=1e-6: lbfgs_minimize(fg, x0, 10, max_iter, tol)},
         ),
         Misconception(
             "max-iter-ignored",

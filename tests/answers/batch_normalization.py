@@ -692,6 +692,11 @@ SPATIAL_BACKWARD_WRONG = {
     "rows-and-columns-turned-over": lambda dout, cache: (
         spatial_backward_calling(dout, cache)[0][:, :, ::-1, ::-1], *spatial_backward_calling(dout, cache)[1:]
     ),
+    "images-and-rows-swapped": lambda dout, cache: (
+        spatial_backward_calling(dout, cache)[0]
+        .transpose(0, 2, 3, 1).reshape(dout.shape[2], len(dout), dout.shape[3], -1).transpose(2, 0, 1, 3).reshape(dout.shape),
+        *spatial_backward_calling(dout, cache)[1:],
+    ),
     "dgamma-for-each-image": lambda dout, cache: (
         spatial_backward_calling(dout, cache)[0],
         (dout * images_of(cache[1], dout)).sum((2, 3)),

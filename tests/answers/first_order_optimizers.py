@@ -235,6 +235,16 @@ def clipped(body, defaults, states):
     return public("clipped", defaults, states, lambda w, dw, c: body(w, np.clip(dw, -1, 1), c))
 
 
+def starting_at_a_tenth(body, defaults, states):
+    """As a well-known library starts AdaGrad's sum: the rest right, the arrays of the state not at zero."""
+
+    def optimizer(w, dw, config=None):
+        start = {key: np.full(w.shape, 0.1) for key in states if key != "t"}
+        return public("started", defaults, states, body)(w, dw, {**start, **(config or {})})
+
+    return optimizer
+
+
 def averaged_gradient(body, defaults, states):
     return public("averaged", defaults, states, lambda w, dw, c: body(w, np.full_like(dw, dw.mean()), c))
 
@@ -244,6 +254,7 @@ def _wrong(body, defaults, states):
         "state-in-a-global": state_in_a_global(body, defaults, states),
         "gradient-clipped": clipped(body, defaults, states),
         "gradient-averaged": averaged_gradient(body, defaults, states),
+        "state-starts-at-a-tenth": starting_at_a_tenth(body, defaults, states),
         "config-not-returned": lambda w, dw, config=None: (public("x", defaults, states, body)(w, dw, config)[0], None),
         "config-none-not-supported": lambda w, dw, config: public("x", defaults, states, body)(w, dw, {**config})
         if config
@@ -278,6 +289,9 @@ WRONG = {
         "other-default-betas": public("adam", {**ADAM_DEFAULTS, "beta2": 0.99}, ["m", "v", "t"], adam_body),
         "starts-at-t-1": lambda w, dw, config=None: public("adam", ADAM_DEFAULTS, ["m", "v", "t"], adam_body)(
             w, dw, config if config and config.get("t") else {**(config or {}), "t": 1}
+        ),
+        "starts-at-t-minus-1": lambda w, dw, config=None: public("adam", ADAM_DEFAULTS, ["m", "v", "t"], adam_body)(
+            w, dw, {"t": -1, **(config or {})}
         ),
     },
     "adamax": _wrong(adamax_body, ADAM_DEFAULTS, ["m", "u", "t"]),

@@ -512,6 +512,16 @@ def gamma_for_each_group(x, gamma, beta, G, gn_param):
                   group_rows(x, G), gn_param.get("eps", 1e-5), right_rule), None  # fmt: skip
 
 
+def as_many_groups_as_images(dout, cache):
+    """The number of groups taken for that of the images: right where both are the same."""
+    x_hat, std, gamma, _ = cache
+    n, c, h, w = dout.shape
+    g, normed_x, s = (np.broadcast_to(a, dout.shape).reshape(n, n, c // n, h, w) for a in (dout * gamma, x_hat, std))
+    mean, stretch = (a.mean(axis=(2, 3, 4), keepdims=True) for a in (g, g * normed_x))
+    dx = ((g - mean - normed_x * stretch) / s).reshape(dout.shape)
+    return dx, (dout * x_hat).sum((0, 2, 3)), dout.sum((0, 2, 3))
+
+
 def backwards_wrong(rows, axes):
     """Wrong backwards for a cache (x_hat, std, gamma, *G), all broadcastable to dout; parameters are summed over ``axes``."""
 
@@ -684,7 +694,14 @@ WRONG = {
         "last-group-forgotten": channels_left_over,
         "gamma-for-each-group": gamma_for_each_group,
     },
-    "spatial_groupnorm_backward": with_forward("spatial_groupnorm", group_rows, backwards_wrong(group_rows, (0, 2, 3))),
+    "spatial_groupnorm_backward": with_forward(
+        "spatial_groupnorm",
+        group_rows,
+        {
+            **backwards_wrong(group_rows, (0, 2, 3)),
+            "as-many-groups-as-images": as_many_groups_as_images,
+        },
+    ),
     "rnn_layernorm_step": RNN_WRONG,
 }  # fmt: skip
 

@@ -64,6 +64,14 @@ def range_by_exponential_average(losses, lrs):
     return rates[int(np.argmin(np.gradient(np.array(smooth)[5:], np.log(rates)[5:]))) + 5]
 
 
+def range_by_means_of_three(losses, lrs):
+    """Little smoothing, and the fall from one mean to the next but one."""
+    usable = [k for k in range(len(losses)) if np.isfinite(losses[k])]
+    smooth = [np.mean([losses[k - 1], losses[k], losses[k + 1]]) for k in usable[1:-1]]
+    falls = [after - before for before, after in zip(smooth, smooth[2:], strict=False)]
+    return float(lrs[usable[2 + int(np.argmin(falls))]])
+
+
 def range_by_line_fits(losses, lrs):
     """The slope of a straight line through 15 neighbouring losses."""
     losses, place = np.asarray(losses, float), np.log(lrs)
@@ -107,6 +115,7 @@ RIGHT = {
     "learning_rate_range_test": {
         "exponential-average": range_by_exponential_average,
         "line-fits": range_by_line_fits,
+        "means-of-three": range_by_means_of_three,
     },
 }
 

@@ -86,8 +86,9 @@ def lbfgs_by_index(grad, s_list, y_list):
     return -r
 
 
-def minimizer(direction_of, shrink, first=None):
-    """``first`` is the first trial step; None shortens it to about the length 1."""
+def minimizer(direction_of, shrink, first=None, share=1e-4, keeps=lambda sy: sy > 0):
+    """``first`` is the first trial step; None shortens it to about the length 1. A step pays that falls by ``share`` of the
+    slope; ``keeps`` says of s . y whether the pair is remembered."""
 
     def minimize(f_and_grad, x0, m=10, max_iter=100, tol=1e-6):
         x = x0.copy()
@@ -100,13 +101,13 @@ def minimizer(direction_of, shrink, first=None):
             alpha = first or (1.0 if ss else 1.0 / max(1.0, np.linalg.norm(g)))
             for _ in range(60):
                 new_f, new_g = f_and_grad(x + alpha * d)
-                if new_f <= f + 1e-4 * alpha * (g @ d):
+                if new_f <= f + share * alpha * (g @ d):
                     break
                 alpha *= shrink
             s, y = alpha * d, new_g - g
             x, f, g = x + s, new_f, new_g
             values.append(f)
-            if s @ y > 0:
+            if keeps(s @ y):
                 ss.append(s)
                 ys.append(y)
                 if len(ss) > m:
@@ -115,6 +116,14 @@ def minimizer(direction_of, shrink, first=None):
         return x, values
 
     return minimize
+
+
+MINIMIZE = minimizer(lbfgs_by_index, 0.5)
+
+
+def _without_the_last(result):
+    x, values = result
+    return x, values[:-1] if len(values) > 2 else values
 
 
 RIGHT = {
@@ -156,15 +165,20 @@ WRONG = {
         "gradient-times-v": lambda g, x, v, h=1e-5: np.asarray(g(x)) * v,
         "elementwise": lambda g, x, v, h=1e-5: (np.asarray(g(x + h)) - np.asarray(g(x - h))) / (2 * h) * v,
         "minus": lambda g, x, v, h=1e-5: -product_along(g, x, v, h),
+        "another-default-step": lambda g, x, v, h=1e-4: product_along(g, x, v, h),
     },
     "backtracking_line_search": {
         "c-of-one-half": lambda f, x, d, g, alpha0=1.0, rho=0.5, c=1e-4: search_for_loop(f, x, d, g, alpha0, rho, 0.5),
+        "another-default-alpha0": lambda f, x, d, g, alpha0=0.5, rho=0.5, c=1e-4: search_for_loop(f, x, d, g, alpha0, rho, c),
+        "another-default-c": lambda f, x, d, g, alpha0=1.0, rho=0.5, c=1e-3: search_for_loop(f, x, d, g, alpha0, rho, c),
         "alpha0-always": lambda f, x, d, g, alpha0=1.0, rho=0.5, c=1e-4: alpha0,
         "the-power-not-alpha": lambda f, x, d, g, alpha0=1.0, rho=0.5, c=1e-4: round(
             np.log(search_for_loop(f, x, d, g, alpha0, rho, c) / alpha0) / np.log(rho)
         ),
     },
     "bfgs_update": {
+        "short-steps-skipped": lambda B, s, y: bfgs_by_columns(B, s, y) if s @ y > 0.5 else B,
+        "updates-where-s.y-is-0": lambda B, s, y: B if s @ y < 0 else bfgs_by_columns(B, s, y) / (1.0 if s @ y else np.nan),
         "symmetric-rank-one": lambda B, s, y: B + np.outer(s - B @ y, s - B @ y) / ((s - B @ y) @ y),
         "skips-always": lambda B, s, y: B,
         "skips-small-ones": lambda B, s, y: B if s @ y < 1e3 else bfgs_expanded(B, s, y),
@@ -187,6 +201,12 @@ WRONG = {
             minimizer(lbfgs_by_index, 0.5)(fg, x0, m, max_iter, tol)[0],
             [list(x0)] * 3,
         ),
+        "keeps-pairs-of-negative-curvature": minimizer(lbfgs_by_index, 0.5, keeps=lambda sy: True),
+        "climbs-a-little": minimizer(lbfgs_by_index, 0.5, share=-1e-4),
+        "another-default-tol": lambda fg, x0, m=10, max_iter=100, tol=1e-5: MINIMIZE(fg, x0, m, max_iter, tol),
+        "another-default-max-iter": lambda fg, x0, m=10, max_iter=99, tol=1e-6: MINIMIZE(fg, x0, m, max_iter, tol),
+        "another-default-m": lambda fg, x0, m=11, max_iter=100, tol=1e-6: MINIMIZE(fg, x0, m, max_iter, tol),
+        "last-value-left-out": lambda fg, x0, m=10, max_iter=100, tol=1e-6: _without_the_last(MINIMIZE(fg, x0, m, max_iter, tol)),
     },
     "newton_memory_bytes": {
         "cubed": lambda n: 8 * n**3,
