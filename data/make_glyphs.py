@@ -5,12 +5,11 @@
 Rendering does not depend on a font library, but NumPy may change its random numbers one day; so the file itself ships.
 """
 
-import hashlib
-
 import numpy as np
 
 from nnlab.datasets import CHARACTERS, glyphs
-from nnlab.datasets.lettering import SMALL, SUMS
+from nnlab.datasets.files import note_checksum
+from nnlab.datasets.lettering import SMALL
 
 PER_CLASS = {"train": 20, "val": 10, "test": 10}
 
@@ -23,9 +22,8 @@ def main() -> None:
         arrays[f"x_{part}"] = np.rint(15 * getattr(data, f"x_{part}")).astype(np.uint8)  # 16 levels: half the size
         arrays[f"y_{part}"] = getattr(data, f"y_{part}").astype(np.uint8)
     np.savez_compressed(SMALL, allow_pickle=False, **arrays)
-    content = SMALL.read_bytes()
-    SUMS.write_text(f"{hashlib.sha256(content).hexdigest()}  {SMALL.name}\n")
-    print(f"{SMALL.name}: {train + val + test} images, {len(content)} bytes")
+    note_checksum(SMALL)
+    print(f"{SMALL.name}: {train + val + test} images, {SMALL.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

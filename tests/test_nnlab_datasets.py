@@ -27,7 +27,7 @@ import pytest
 import nnlab
 from nnlab import Affine, Conv2d, DataError, Flatten, MaxPool2d, Norm, ReLU, Sequential, norms
 from nnlab import datasets as ds
-from nnlab.datasets import fetching, lettering, published
+from nnlab.datasets import fetching, files, lettering, published
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT.parent / "shared" / "data"
@@ -240,7 +240,7 @@ def test_its_script_makes_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     script = importlib.util.module_from_spec(found)
     found.loader.exec_module(script)
     monkeypatch.setattr(script, "SMALL", tmp_path / "glyphs-16x16.npz")
-    monkeypatch.setattr(script, "SUMS", tmp_path / "SHA256SUMS")
+    monkeypatch.setattr(files, "SUMS", tmp_path / "SHA256SUMS")
     script.main()
     with np.load(tmp_path / "glyphs-16x16.npz") as made, np.load(lettering.SMALL) as shipped:
         assert made.files == shipped.files
@@ -265,7 +265,7 @@ def test_a_damaged_or_missing_small_set_is_one_clear_line(tmp_path: Path, monkey
 
 
 def test_what_ships_is_small_and_listed_with_its_checksum() -> None:
-    listed = dict(reversed(line.split()) for line in lettering.SUMS.read_text().splitlines())
+    listed = dict(reversed(line.split()) for line in files.SUMS.read_text().splitlines())
     for name, known in listed.items():
         file = ROOT / "data" / str(name)
         assert hashlib.sha256(file.read_bytes()).hexdigest() == known

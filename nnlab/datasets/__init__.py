@@ -1,9 +1,10 @@
 """The data of the course's experiments.
 
-Always there: `digits` and `photos` (real), `glyphs_small` (a fixed set), `glyphs` and `textures` (drawn, as many as you
+Always there: `digits` and `photos` (real), `glyphs_small` and `capstone` (fixed sets), `glyphs` and `textures` (drawn, as many as you
 like). Downloaded when asked for: `mnist` and `cifar10`. All but `photos` come as `Data`, split in three.
 """
 
+from nnlab.datasets.capstone import capstone
 from nnlab.datasets.fetching import data_directory
 from nnlab.datasets.lettering import CHARACTERS, FACES, glyphs, glyphs_small
 from nnlab.datasets.parts import Data, DataError
@@ -19,6 +20,7 @@ __all__ = [
     "TEXTURES",
     "Data",
     "DataError",
+    "capstone",
     "cifar10",
     "data_directory",
     "digits",

@@ -3,7 +3,6 @@
 The outlines are filled here, with NumPy, rather than by a font library: so the images don't depend on its version.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
@@ -13,8 +12,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from nnlab.datasets.drawing import Floats, drawn_data, painted
-from nnlab.datasets.fetching import ROOT, matches
-from nnlab.datasets.parts import Bytes, Data, DataError, Part, from_pixels
+from nnlab.datasets.files import DATA, verified
+from nnlab.datasets.parts import Bytes, Data, Part, from_pixels
 from nnlab.network import Labels
 
 CHARACTERS = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # as on number plates without I and O, which look like 1 and 0
@@ -32,8 +31,7 @@ FACES = (
     "Serif-Italic",
     "Serif-BoldItalic",
 )
-SMALL = ROOT / "data" / "glyphs-16x16.npz"
-SUMS = ROOT / "data" / "SHA256SUMS"  # as `sha256sum` writes it
+SMALL = DATA / "glyphs-16x16.npz"
 
 _SIDE = 1.2  # of the image, in ems: capitals, 0.73 em high, take three fifths of it
 _MIDDLE = 0.365  # in ems above the base line: half the height of a capital
@@ -88,11 +86,7 @@ def glyphs_small(standardize: bool = True, dtype: DTypeLike = np.float32) -> Dat
     Made by `data/make_glyphs.py` with `glyphs`; the grey levels are 0..15. Raises DataError if the file is missing or
     does not have its checksum.
     """
-    sums = re.findall(r"([0-9a-f]{64})  (\S+)", SUMS.read_text()) if SUMS.is_file() else []
-    if not any(name == SMALL.name and matches(SMALL, f"sha256:{known}") for known, name in sums):
-        found = "damaged: its SHA-256 is not that in SHA256SUMS" if SMALL.is_file() else "missing"
-        raise DataError(f"{SMALL} is {found}. Get it back with `git checkout -- data`.")
-    with np.load(SMALL, allow_pickle=False) as file:
+    with np.load(verified(SMALL), allow_pickle=False) as file:
         parts: list[Part] = [
             (file[f"x_{part}"] * np.uint8(17), file[f"y_{part}"].astype(np.int64)) for part in ("train", "val", "test")
         ]

@@ -1,5 +1,6 @@
 """What every data set of the course comes as: images and labels split in three, and how to get back to pixels."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -47,10 +48,9 @@ class Data:
     @property
     def flat(self) -> "Data":
         """The same with the images as rows, (N, C·H·W): views, not copies. `mean` and `std` become (C·H·W,)."""
-        rows = {
-            part: getattr(self, part).reshape(len(getattr(self, part)), -1) for part in ("x_train", "x_val", "x_test")
-        }
         shape = self.x_train.shape[1:]
+        parts = {part: getattr(self, part) for part in ("x_train", "x_val", "x_test")}
+        rows = {part: images.reshape(len(images), math.prod(shape)) for part, images in parts.items()}
         for part in ("mean", "std"):
             if getattr(self, part) is not None:
                 rows[part] = np.broadcast_to(getattr(self, part), shape).reshape(-1)
