@@ -10,9 +10,21 @@ import pytest
 from autograder.exercises import COURSE
 from autograder.grading import grade
 from autograder.students import NamespaceStudent
-from nnlab import checking, ensembles, norms, optimizers, schedules, second_order
+from nnlab import (
+    augmentation,
+    checking,
+    ensembles,
+    norms,
+    optimizers,
+    regularization,
+    schedules,
+    second_order,
+    transfer,
+)
 
-MODULES: tuple[ModuleType, ...] = (checking, norms, optimizers, schedules, second_order, ensembles)
+MODULES: tuple[ModuleType, ...] = (
+    checking, norms, optimizers, schedules, second_order, ensembles, transfer, augmentation, regularization
+)  # fmt: skip
 FUNCTIONS = {name: vars(module)[name] for module in MODULES for name in COURSE.exercises if name in vars(module)}
 ONLY_IN_THE_NOTEBOOKS = {
     "batchnorm_backward_alt",
@@ -20,6 +32,7 @@ ONLY_IN_THE_NOTEBOOKS = {
     "normalization_axes",
     "statistics_count",
     "rnn_layernorm_step",
+    "predict",
 }
 """Held against PyTorch in test_references.py; their experiments need no stand-in."""
 

@@ -20,7 +20,7 @@ FLOORS = [
     {"exercises"},
     {"grading", "diagnosis"},
     {"students", "sandbox"},
-    {"submissions", "notebook", "notebooks", "reports", "demo", "__init__"},
+    {"submissions", "notebook", "notebooks", "portfolio", "reports", "demo", "__init__"},
     {"nbgrader_plugin", "exports"},
     {"batch"},
     {"cli"},

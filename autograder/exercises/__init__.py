@@ -5,12 +5,16 @@ from __future__ import annotations
 from autograder.exercise import Course
 from autograder.exercises import (
     batch_normalization,
+    capstone,
+    data_augmentation,
     first_order_optimizers,
     gradient_checking,
     layer_instance_group_normalization,
     learning_rate_schedules,
     model_ensembles,
+    regularization,
     second_order_optimization,
+    transfer_learning,
 )
 
 _MODULES = {
@@ -21,6 +25,10 @@ _MODULES = {
     "04-learning-rate-schedules": learning_rate_schedules,
     "05-second-order-optimization": second_order_optimization,
     "06-model-ensembles": model_ensembles,
+    "07-regularization-and-dropout": regularization,
+    "08-data-augmentation": data_augmentation,
+    "09-transfer-learning": transfer_learning,
+    "10-capstone": capstone,
 }
 
 COURSE = Course(
