@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
-from autograder.exercises import COURSE, data_augmentation
+from autograder.exercises import COURSE
+from autograder.exercises.data_augmentation import mixing
 from nnlab import augmentation
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
@@ -244,7 +245,7 @@ def test_every_pixel_is_equally_often_the_centre_of_a_cutout(functions: Any) -> 
 
 def test_the_probabilities_that_the_checks_count_on_are_scipys() -> None:
     rare = stats.beta(0.2, 0.2)
-    assert pytest.approx(rare.cdf(0.9) - rare.cdf(0.1), rel=1e-12) == data_augmentation.TENTH_TO_NINE_TENTHS
+    assert pytest.approx(rare.cdf(0.9) - rare.cdf(0.1), rel=1e-12) == mixing.TENTH_TO_NINE_TENTHS
     for alpha, low in ((16, 0.35), (16, 0.25), (3, 0.1)):
         law = stats.beta(alpha, alpha)
-        assert data_augmentation.beta_between(alpha, low) == pytest.approx(law.cdf(1 - low) - law.cdf(low), rel=1e-9)
+        assert mixing.beta_between(alpha, low) == pytest.approx(law.cdf(1 - low) - law.cdf(low), rel=1e-9)

@@ -737,7 +737,7 @@ for cell, ax in enumerate(axes.flat):
     print(f"    best: {WAYS[best]}; advised: {WAYS[advised]}, behind by {behind.mean():.3f} ± {standard_error(behind):.3f}")
 for ax in axes[:, 0]:
     ax.set_ylabel("test accuracy")
-fig.suptitle(f"Blue: the best of five. Red frame: the lecture's advice. {number} seeds", x=0.01, ha="left", fontsize=12)
+fig.suptitle(f"Blue: the best of five. Orange frame: the lecture's advice. {number} seeds", x=0.01, ha="left", fontsize=12)
 plt.show()
 count_confirmed = sum(verdict[-1] for verdict in verdicts)
 gain = 100 * (result.values.mean(axis=0).max(axis=1) - result.values.mean(axis=0)[:, 0])
