@@ -846,8 +846,11 @@ def _keeps_books(play: Functions, rng: np.random.Generator) -> Observations:
     x, history, _ = _minimised(bowl.f_and_grad, x0, 5, 100)(play)
     last = bool(history and np.shape(x) == (8,) and abs(bowl.f(x) - history[-1]) <= 1e-9 * abs(history[-1]))
     found = {"first value is f(x0)": history[0] if history else None, "last value is f(x)": last}
-    _, beyond, _ = _minimised(_beyond_the_bottom, np.array([0.4, 0.0]))(play)
+    _, beyond, _ = _minimised(_beyond_the_bottom, np.array([-0.4, 0.0]))(play)
+    x, one, _ = _minimised(_wide, np.array([20.0, -30.0]), 10, 1)(play)
+    taken = bool(len(one) == 2 and np.shape(x) == (2,) and abs(_wide(x)[0] - one[-1]) <= 1e-9 * abs(one[-1]))
     return found | {
+        "the second value is f(x) after one step": taken,
         "values never grow": _never_grows(history),
         "values never grow where the first trial lands a hair too high": _never_grows(beyond),
     }
@@ -857,8 +860,14 @@ def _never_grows(values: Sequence[float]) -> bool:
     return len(values) > 1 and all(b <= a + 1e-9 * abs(a) for a, b in itertools.pairwise(values))
 
 
+def _wide(x: Any) -> tuple[float, Array]:
+    """A bowl so wide that steps of very different lengths all pay: value and gradient."""
+    x = np.asarray(x, dtype=float)
+    return 0.05 * float(x @ x), 0.1 * x
+
+
 def _beyond_the_bottom(x: Any) -> tuple[float, Array]:
-    """A parabola, value and gradient, steeper than x^2 by a hair: the step -g leads to the other side and, from (0.4, 0), 2e-5
+    """A parabola, value and gradient, steeper than x^2 by a hair: the step -g leads to the other side and, from (-0.4, 0), 2e-5
     higher. That is too little for a line search that forgives 1e-4 of the slope. All values are negative."""
     x = np.asarray(x, dtype=float)
     return (1 + 3e-5) * float(x @ x) - 5.0, 2 * (1 + 3e-5) * x

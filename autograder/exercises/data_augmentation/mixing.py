@@ -76,6 +76,7 @@ def _cutout_squares(play: Functions, rng: Generator) -> Observations:
         rows, _ = _hole_centres(x, out, size)
         found |= {
             f"share of ({h}, {w}) images with a hole in every channel": share_of(everywhere, 1.0),
+            f"some ({h}, {w}) image has no hole": bool((~everywhere).any()),
             f"share of ({h}, {w}) images whose hole is 0 in all channels": share_of(zero, 1.0),
             f"share of ({h}, {w}) images with one hole of side {size}, as far as it lies inside": share_of(
                 rows >= 0, 1.0
@@ -319,6 +320,7 @@ def _mixup_labels(play: Functions, rng: Generator) -> Observations:
         "share of labels in which their own class counts": share_of(
             np.concatenate([np.diag(b) for _, b, _ in pairs]) > 0, 1.0
         ),
+        "some label is a blend of two": bool(np.any((labels > EXACT) & (labels < 1 - EXACT))),
         "weights in the labels differ from batch to batch": own.size > 0 and not all_alike(own),
         "weights in the labels are those of the partners": own.size > 0
         and bool(np.all(np.abs(own + partners - 1) < EXACT)),
@@ -360,7 +362,7 @@ def beta_between(alpha: int, low: float) -> float:
 
 def _mixup_weights(play: Functions, rng: Generator) -> Observations:
     """48 batches for each alpha, as one may draw one weight a batch; a batch in 720 has no pair and is left out. Right
-    answers are rejected with probability below 5e-10, uniform weights pass with probability below 1e-9."""
+    answers are rejected with probability below 6e-10, uniform weights pass with probability below 1e-9."""
     rare, even = (_own_weights(play, rng, alpha, 48) for alpha in (0.2, 32.0))
     return {
         "share of weights from 0.1 to 0.9 with alpha=0.2": share_of((rare > 0.1) & (rare < 0.9), TENTH_TO_NINE_TENTHS),
@@ -368,11 +370,13 @@ def _mixup_weights(play: Functions, rng: Generator) -> Observations:
         "share of weights from 0.3 to 0.7 with alpha=32": share_of((even > 0.3) & (even < 0.7), beta_between(32, 0.3)),
         "share of weights above one half with alpha=32": share_of(even > 0.5, 0.5),
         "share of weights above 0.7 with alpha=32": share_of(even > 0.7, (1 - beta_between(32, 0.3)) / 2),
+        "share of weights above one half with either alpha": share_of(np.concatenate([rare, even]) > 0.5, 0.5),
     }
 
 
 def _mixup_inputs(play: Functions, rng: Generator) -> Observations:
-    x, y = rng.standard_normal((4, 2, 2, 3)), np.eye(3)[rng.integers(0, 3, 4)]
+    """Twelve images: that each is its own partner, and nothing changes, happens with probability 1 / 12!."""
+    x, y = rng.standard_normal((12, 2, 2, 3)), np.eye(3)[rng.integers(0, 3, 12)]
     return {"x_mixed": play.mixup(x, y, 1.0, generator_of_its_own(rng))[0]}
 
 

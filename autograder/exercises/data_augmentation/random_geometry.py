@@ -93,7 +93,7 @@ def _flip_alone(play: Functions, rng: Generator) -> Observations:
 
 
 def _flip_random_inputs(play: Functions, rng: Generator) -> Observations:
-    return {"out": play.random_flip(rng.standard_normal((6, 2, 3, 5)), generator_of_its_own(rng), 0.8)}
+    return {"out": play.random_flip(rng.standard_normal((6, 2, 3, 5)), generator_of_its_own(rng), 1.0)}
 
 
 def _random_flip_idea(id: str, message: str, wrong: Callable[[Array, Generator, float], Array]) -> Misconception:
