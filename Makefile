@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint build lab formgrader experiments claims clean
+.PHONY: help setup demo test lint build lab formgrader experiments claims mutation clean
 .DEFAULT_GOAL := help
 
 help:  ## Say what can be made
@@ -44,6 +44,9 @@ experiments: .venv/.ready  ## Run every experiment in full, store the results, w
 
 claims: .venv/.ready  ## Write docs/claims.md from the stored results
 	$(BIN)/python -m nnlab.experiments --page
+
+mutation: .venv/.ready  ## Try thousands of small mistakes on the checks, write docs/mutation.md
+	$(BIN)/python -m benchmarks.mutation
 
 clean:  ## Remove the demo course and caches; .venv stays
 	rm -rf demo-course .pytest_cache .mypy_cache .ruff_cache build
