@@ -86,9 +86,11 @@ def lbfgs_by_index(grad, s_list, y_list):
     return -r
 
 
-def minimizer(direction_of, shrink, first=None, share=1e-4, keeps=lambda sy: sy > 0):
-    """``first`` is the first trial step; None shortens it to about the length 1. A step pays that falls by ``share`` of the
-    slope; ``keeps`` says of s . y whether the pair is remembered."""
+def minimizer(
+    direction_of, shrink, first=None, share=1e-4, keeps=lambda sy: sy > 0, size=lambda g: max(1.0, np.linalg.norm(g))
+):
+    """``first`` is the first trial step; None divides the very first by the gradient's ``size``. A step pays that falls by
+    ``share`` of the slope; ``keeps`` says of s . y whether the pair is remembered."""
 
     def minimize(f_and_grad, x0, m=10, max_iter=100, tol=1e-6):
         x = x0.copy()
@@ -98,7 +100,7 @@ def minimizer(direction_of, shrink, first=None, share=1e-4, keeps=lambda sy: sy 
             if np.abs(g).max() <= tol:
                 break
             d = direction_of(g, ss, ys)
-            alpha = first or (1.0 if ss else 1.0 / max(1.0, np.linalg.norm(g)))
+            alpha = first or (1.0 if ss else 1.0 / size(g))
             for _ in range(60):
                 new_f, new_g = f_and_grad(x + alpha * d)
                 if new_f <= f + share * alpha * (g @ d):
@@ -119,6 +121,13 @@ def minimizer(direction_of, shrink, first=None, share=1e-4, keeps=lambda sy: sy 
 
 
 MINIMIZE = minimizer(lbfgs_by_index, 0.5)
+
+
+def _with_another_second(f_and_grad, x0, result):
+    """The value after the first step is that of a whole step, where that pays, too."""
+    x, values = result
+    whole = f_and_grad(x0 - f_and_grad(x0)[1])[0]
+    return x, [*values[:1], *(min(max(whole, *values[2:3]), value) for value in values[1:2]), *values[2:]]
 
 
 def _without_the_last(result):
@@ -202,6 +211,10 @@ WRONG = {
             [list(x0)] * 3,
         ),
         "keeps-pairs-of-negative-curvature": minimizer(lbfgs_by_index, 0.5, keeps=lambda sy: True),
+        "sized-by-the-sum-of-the-gradient": minimizer(lbfgs_by_index, 0.5, size=lambda g: g.sum() or 1.0),
+        "second-value-of-another-step": lambda fg, x0, m=10, max_iter=100, tol=1e-6: _with_another_second(
+            fg, x0, MINIMIZE(fg, x0, m, max_iter, tol)
+        ),
         "climbs-a-little": minimizer(lbfgs_by_index, 0.5, share=-1e-4),
         "another-default-tol": lambda fg, x0, m=10, max_iter=100, tol=1e-5: MINIMIZE(fg, x0, m, max_iter, tol),
         "another-default-max-iter": lambda fg, x0, m=10, max_iter=99, tol=1e-6: MINIMIZE(fg, x0, m, max_iter, tol),
