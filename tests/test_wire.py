@@ -372,3 +372,10 @@ def test_an_exception_that_cannot_be_shown_is_still_described():
             raise SystemExit
 
     assert wire.describe(Nasty()) == "Nasty"
+
+
+def test_children_of_generators_in_different_states_differ() -> None:
+    draws = [
+        wire.new_generator(wire.generator_state(np.random.default_rng(seed))).spawn(1)[0].random() for seed in (1, 2)
+    ]
+    assert draws[0] != draws[1]

@@ -211,8 +211,10 @@ def set_generator_state(rng: Generator, state: Any) -> None:
 
 
 def new_generator(state: Any) -> Generator:
-    """A PCG64 generator in the given state."""
-    rng = Generator(PCG64(0))
+    """A PCG64 generator in the given state. Its children (`Generator.spawn`) come from the state, too, not from one seed for
+    all. Raises `WireError` for what is no state."""
+    set_generator_state(Generator(PCG64(0)), state)
+    rng = Generator(PCG64(state[0]))
     set_generator_state(rng, state)
     return rng
 
