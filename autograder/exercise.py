@@ -5,8 +5,10 @@ Everything else in the package is built from these few frozen records; this modu
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -110,6 +112,11 @@ class Exercise:
     def points(self) -> float:
         """The sum of the checks' points."""
         return sum(check.points for check in self.checks)
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the arguments, in order."""
+        return tuple(inspect.signature(self.reference).parameters)
 
 
 Status = Literal["passed", "failed", "not_started", "error", "timeout"]

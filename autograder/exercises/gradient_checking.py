@@ -36,7 +36,7 @@ def _pairs(play: Functions, rng: np.random.Generator) -> Observations:
         a, b = _close_pair(rng, shape)
         b.flat[1] = a.flat[1] * 0.3  # below a: a positive or a negative difference is the largest, whatever the sign
         found[f"relative_error of pair {number + 1}"] = play.relative_error(a, b)
-    return found
+    return found | {"relative_error of pair 3, both times 1e-4": play.relative_error(1e-4 * a, 1e-4 * b)}
 
 
 def _opposite_signs(play: Functions, rng: np.random.Generator) -> Observations:
@@ -292,14 +292,20 @@ def directional_gradient(f: Function, x: Array, df: Array, v: Array, h: float = 
 
 
 def _along(play: Functions, rng: np.random.Generator) -> Observations:
+    """Along v and against it: one of the two is negative."""
     f = Probe(rng, (3, 4), (5,))
-    return {"derivative": play.directional_gradient(f, f.x.copy(), f.df, 2.0 * rng.standard_normal(f.x.shape))}
+    v = 2.0 * rng.standard_normal(f.x.shape)
+    found = {"derivative": play.directional_gradient(f, f.x.copy(), f.df, v)}
+    return found | {"derivative for -df": play.directional_gradient(f, f.x.copy(), -f.df, v)}
 
 
 def _along_large_step(play: Functions, rng: np.random.Generator) -> Observations:
-    f = Probe(rng, (2, 3), (3,))
-    v = 1.5 * rng.standard_normal(f.x.shape)
-    found = {f"derivative with h={h}": play.directional_gradient(f, f.x.copy(), f.df, v, h) for h in (0.1, 0.03)}
+    """Three functions: of one the third derivative, which is what a step of this size adds, may happen to vanish."""
+    found: Observations = {}
+    for number, h in enumerate((0.1, 0.03, 0.1)):
+        f = Probe(rng, (2, 3), (3,))
+        v = 1.5 * rng.standard_normal(f.x.shape)
+        found[f"derivative {number + 1} with h={h}"] = play.directional_gradient(f, f.x.copy(), f.df, v, h)
     g = Probe(rng, (3,), (2,))
     play.directional_gradient(g, g.x.copy(), g.df, np.array([1.0, -2.0, 0.5]))
     return found | {"longest step without h": max(g.highest, -g.lowest)}

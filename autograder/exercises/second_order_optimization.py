@@ -822,8 +822,8 @@ def _wells(x: Any) -> tuple[float, Array]:
 
 
 def _from_a_hill(play: Functions, rng: np.random.Generator) -> Observations:
-    """Near the top of a hill the first steps have s.y < 0: a pair kept there sends the next step uphill."""
-    x0 = rng.choice([-1.0, 1.0], 3) * rng.uniform(0.02, 0.06, 3)
+    """Near the top of a hill the first steps have s.y < 0: a pair kept there sends the next step uphill, for good."""
+    x0 = rng.choice([-1.0, 1.0], 3) * rng.uniform(0.002, 0.006, 3)
     x, _, _ = _minimised(_wells, x0)(play)
     ends = bool(np.shape(x) == (3,) and _wells(x)[0] < 1e-8)
     return {"ends in a well when it starts on a hill": ends}

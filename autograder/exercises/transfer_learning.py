@@ -746,17 +746,16 @@ def _minimum(slopes: Slopes, x: Array, y: Array, l2: float, classes: int) -> tup
     grad = gradient(point)
     inverse = None  # of the curvature; taken anew where it no longer shrinks the gradient tenfold
     for _ in range(100):
-        if np.abs(grad).max() < 1e-6:
+        if np.linalg.norm(grad) < 1e-6:
             break
         if inverse is None:
-            h = 1e-5 * np.eye(point.size)
-            inverse = np.linalg.pinv(
-                np.array([gradient(point + step) - gradient(point - step) for step in h]) / 2e-5, 1e-9
-            )
+            h = np.finfo(float).eps ** (1 / 3)
+            differences = [gradient(point + h * axis) - gradient(point - h * axis) for axis in np.eye(point.size)]
+            inverse = np.linalg.pinv(np.array(differences) / (2 * h), 1e-9)
         share = 1.0
         while (
             not np.linalg.norm(after := gradient(point - share * inverse @ grad)) < np.linalg.norm(grad)
-            and share > 1e-6
+            and share > 1e-4
         ):
             share /= 2
         point = point - share * inverse @ grad

@@ -13,7 +13,7 @@ from tqdm import tqdm
 import benchmarks.mutation
 from autograder.exercises import COURSE
 from benchmarks.mutation import report
-from benchmarks.mutation.subjects import ORIGINS
+from benchmarks.mutation.subjects import MEASURED, ORIGINS
 from benchmarks.mutation.trial import Outcome, outcomes
 
 
@@ -37,7 +37,10 @@ def main() -> int:
         name: exercises for name, exercises in COURSE.assignments.items()
         if not given.assignment or name.startswith(tuple(given.assignment))
     }  # fmt: skip
-    chosen = [e for exercises in assignments.values() for e in exercises if not given.exercise or e in given.exercise]
+    chosen = [
+        e for exercises in assignments.values() for e in exercises
+        if e not in MEASURED and (not given.exercise or e in given.exercise)
+    ]  # fmt: skip
     found = _grade(chosen, given.workers, given.thorough)
 
     listed = report.equivalent()
@@ -51,7 +54,7 @@ def main() -> int:
     if not given.exercise:
         scores = {
             name: report.score([outcome for e in exercises for outcome in found[e]], listed)
-            for name, exercises in assignments.items()
+            for name, exercises in assignments.items() if set(exercises) <= set(chosen)
         }
         report.PAGE.write_text(report.page(scores))
         print(f"wrote {report.PAGE.relative_to(report.ROOT)}")

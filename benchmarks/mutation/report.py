@@ -129,7 +129,8 @@ in `benchmarks/mutation_equivalent.toml`.
 
 *Killed* mutants lost points in their own exercise or, where the slip is in what a forward pass keeps for the backward
 pass, in the latter. The *score* is the share of killed mutants among those that are not equivalent. A survivor is tried with
-five seeds; rejected with some of them only, it still counts as a survivor.
+five seeds; rejected with some of them only, it still counts as a survivor. The capstone is left out: its one function is a
+trained network, and its points follow the share of images that it gets right.
 
 | assignment | mutants | killed | equivalent | survivors | score |
 | --- | ---: | ---: | ---: | ---: | ---: |

@@ -359,15 +359,14 @@ def linear_probe(features, y, l2, num_classes=None):
     decay = l2 * np.append(np.ones(dim), 0)[:, None]
     rate = 1 / (np.linalg.norm(x, 2) ** 2 / (2 * count) + l2)
     theta = before = np.zeros((dim + 1, classes))
-    start = None  # the largest entry of the first gradient
+    enough = 1e-6 * np.abs(x.T @ (1 / classes - onehot) / count).max()  # the gradient at zeros, and a small part of it
     for t in range(5000):
         ahead = theta + t / (t + 3) * (theta - before)  # Nesterov's momentum
         scores = x @ ahead
         p = np.exp(scores - scores.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
         slope = x.T @ (p - onehot) / count + decay * ahead
-        start = start or np.abs(slope).max()
-        if np.abs(slope).max() < 1e-4 * start:
+        if np.abs(slope).max() < enough:
             break
         before, theta = theta, ahead - rate * slope
     W = ahead[:-1]

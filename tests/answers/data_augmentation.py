@@ -596,6 +596,30 @@ def multi_crop_first_and_last(forward, x, size):
     return (forward(crops[0]) + forward(crops[-1])) / 2
 
 
+def on_the_first_image(function):
+    return lambda x, *given: function(np.repeat(x[:1], len(x), axis=0), *given)
+
+
+def jitter_with_negative_contrast(x, brightness, contrast, rng):
+    """No factor of brightness is below 0; one of contrast may be."""
+    b = rng.uniform(max(0, 1 - brightness), 1 + brightness, (len(x), 1, 1, 1))
+    c = rng.uniform(1 - contrast, 1 + contrast, (len(x), 1, 1, 1))
+    bright = np.minimum(b * x, 1)
+    grey = bright.mean(axis=(1, 2, 3), keepdims=True)
+    return np.clip(grey + c * (bright - grey), 0, 1)
+
+
+def resize_between_neighbours(x, size):
+    """Needs a pixel to the right and one below."""
+    for axis in (2, 3):
+        length = x.shape[axis]
+        place = np.clip((np.arange(size) + 0.5) * length / size - 0.5, 0, length - 1)
+        left = np.maximum(np.minimum(place.astype(int), length - 2), 0)
+        share = (place - left).reshape((-1, 1) if axis == 2 else (-1,))
+        x = (1 - share) * np.take(x, left, axis) + share * np.take(x, left + 1, axis)
+    return x
+
+
 WRONG = {
     "horizontal_flip": {
         "last-column-kept": lambda x, which: np.concatenate(
@@ -615,6 +639,7 @@ WRONG = {
     },
     "resize_bilinear": {
         "mean-of-four": resize_averaging_four, "smooth-steps": resize_smoothly, "columns-nearest": resize_rows_only,
+        "two-pixels-at-least": resize_between_neighbours,
         "keeps-the-mean": lambda x, size: resize_by_matrices(x, size)
         + (x.mean() - resize_by_matrices(x, size).mean()),
     },
@@ -656,6 +681,7 @@ WRONG = {
     "random_flip": {
         "alternating": random_flip_alternating, "in-pairs": random_flip_sticky, "row-by-row": random_flip_row_by_row,
         "never": lambda x, rng, p=0.5: x.copy(),
+        "default-of-0.55": lambda x, rng, p=0.55: random_flip_binomial(x, rng, p),
         "by-the-root-of-p": lambda x, rng, p=0.5: random_flip_binomial(x, rng, p**2),
         "shuffled-too": lambda x, rng, p=0.5: random_flip_binomial(x, rng, p)[rng.permutation(len(x))],
     },
@@ -670,6 +696,7 @@ WRONG = {
         ),
     },
     "random_resized_crop": {
+        "first-image-for-all": on_the_first_image(random_resized_crop_looping),
         "not-square": random_resized_crop_not_square, "not-resized": random_resized_crop_unresized,
         "corners-aligned": random_resized_crop_aligned,
         "upper-limit-only": lambda x, size, scale, rng: random_resized_crop_looping(x, size, (scale[1], scale[1]), rng),
@@ -681,9 +708,12 @@ WRONG = {
         "logarithmic": jitter_by(lambda rng, s: (1 + s) ** rng.uniform(-1, 1)),
         "triangular": jitter_by(lambda rng, s: rng.triangular(max(0, 1 - s), 1, 1 + s)),
         "half-strength": jitter_by(lambda rng, s: rng.uniform(max(0, 1 - s / 2), 1 + s / 2)),
+        "contrast-below-zero": jitter_with_negative_contrast,
         "unchanged": lambda x, brightness, contrast, rng: x.copy(),
     },
     "random_affine": {
+        "first-image-for-all": on_the_first_image(random_affine_homogeneous),
+        "images-in-reverse-order": lambda x, *given: random_affine_homogeneous(x[::-1], *given),
         "always-growing": affine_always_growing, "nearest": affine_nearest,
         "never-turned": affine_without(degrees=0.0), "never-shifted": affine_without(translate=0.0),
         "never-scaled": affine_without(scale=(1.0, 1.0)), "never-sheared": affine_without(shear=0.0),

@@ -710,6 +710,7 @@ WRONG = {
     },
     "fractional_max_pool_backward": {
         **spoiled("fractional_max_pool_forward", "fractional_max_pool_backward", pool_looping, pool_back_by_argmax),
+        "rows-for-columns": pool_pair(lambda dout, cache: pool_back_by_argmax(dout, (*cache[:2], cache[1], cache[3]))),
         "first-channel-for-all": pool_pair(pool_back_with_equal_values),
         "last-image-missing": pool_pair(lambda dout, cache: pool_back_by_argmax(
             dout * (np.arange(len(dout)) < len(dout) - 1)[:, None, None, None], cache)),

@@ -142,7 +142,10 @@ def probe_plain_descent(features, y, l2, num_classes=None):
     rate = 1 / (np.linalg.norm(z, 2) ** 2 / (2 * n) + 0.5 + l2 / min(std) ** 2)
     for _ in range(6000):
         excess = (softmax(z @ v + c) - np.eye(k)[y]) / n
-        v, c = v - rate * (z.T @ excess + l2 * v / std[:, None] ** 2), c - rate * excess.sum(0)
+        grad = z.T @ excess + l2 * v / std[:, None] ** 2
+        if max(np.abs(grad).max(), np.abs(excess.sum(0)).max()) < 1e-9:
+            break
+        v, c = v - rate * grad, c - rate * excess.sum(0)
     w = v / std[:, None]
     return w, c - mean @ w
 

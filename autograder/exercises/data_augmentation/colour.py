@@ -485,10 +485,13 @@ def _jitter_amounts(play: Functions, rng: Generator) -> Observations:
 
 
 def _jitter_strong(play: Functions, rng: Generator) -> Observations:
-    """Brightness 1.5: factors from 0 to 2.5, not from -0.5. Right answers are rejected with probability below 3e-10."""
+    """Strength 1.5: factors from 0 to 2.5, not from -0.5. Right answers are rejected with probability below 5e-10."""
     x = _dim(rng, 200, 1, 2, 3)
     bright, _, _ = _factors(x, in_small_batches(x, rng, lambda part, own: play.color_jitter(part, 1.5, 0.2, own)))
+    _, stretch, _ = _factors(x, in_small_batches(x, rng, lambda part, own: play.color_jitter(part, 0.2, 1.5, own)))
     return {
+        "share of contrast factors below 0 with strength 1.5": share_of(stretch < -1e-3, 0.0),
+        "share of contrast factors below 0.4 with strength 1.5": share_of(stretch < 0.4, 0.4 / 2.5),
         "share of brightness factors below 0.02 with strength 1.5": share_of(bright < 0.02, 0.02 / 2.5),
         "share of brightness factors below 0.4 with strength 1.5": share_of(bright < 0.4, 0.4 / 2.5),
         "share of brightness factors above 1.25 with strength 1.5": share_of(bright > 1.25, 0.5),

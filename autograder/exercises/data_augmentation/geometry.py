@@ -254,7 +254,7 @@ def _enlarged(border: bool) -> Callable[[Functions, Generator], Observations]:
 
     def observe(play: Functions, rng: Generator) -> Observations:
         found: Observations = {}
-        for n, c, h, w, size in ((2, 3, 4, 6, 9), (3, 1, 5, 3, 8)):
+        for n, c, h, w, size in ((2, 3, 4, 6, 9), (3, 1, 5, 3, 8), *(((2, 2, 1, 4, 5), (2, 1, 3, 1, 4)) if border else ())):
             x = rng.standard_normal((n, c, h, w))
             out = shaped("out", play.resize_bilinear(x, size), np.zeros((n, c, size, size)))
             rows, columns = ((np.arange(size) + 0.5) * length / size - 0.5 for length in (h, w))

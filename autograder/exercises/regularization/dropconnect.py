@@ -146,7 +146,7 @@ DROPCONNECT_FORWARD = Exercise(
     checks=(
         equals("keeps each weight with probability p", 1, kept_shares(_connection_factors, (40, 60))),
         equals(
-            "divides the weights it keeps by p", 1, kept_scale(_connection_factors, (30, 40), "weight used / weight of W")
+            "divides the weights it keeps by p", 1, kept_scale(_connection_factors, (31, 41), "weight used / weight of W")
         ),
         equals("decides on each weight by itself", 1, entries_decide_alone(_connection_factors)),
         equals("uses one mask for the whole mini-batch", 1, _one_mask_for_the_batch),

@@ -412,17 +412,28 @@ def _pool_backward_played(play: Functions, rng: Generator) -> Observations:
     return {}
 
 
+_HIGH_AND_WIDE = (((2, 3, 11, 5), (8, 4)), ((3, 2, 4, 9), (3, 7)))
+"""Shapes and numbers of regions: more than one has in the other direction, so rows and columns cannot stand in for each other."""
+
+
 def _pool_gradient(claim: str, points: float, overlapping: bool | None) -> Check:
-    """dx against the reference's, which is the only one as there are no ties. It is the gradient of the student's own
+    """dx against the reference's, which is the only one as no region has ties. It is the gradient of the student's own
     forward where its slope along three random directions is that of numerical differentiation."""
 
-    def played(play: Functions, rng: Generator) -> tuple[tuple[Any, ...], Array, Any]:
-        arguments, dout = _pooled_inputs(rng, overlapping), both_signs(rng, 2, 3, 6, 5)
+    def played(
+        play: Functions, rng: Generator, shape: tuple[int, ...], sizes: tuple[int, int]
+    ) -> tuple[tuple[Any, ...], Array, Any]:
+        arguments, dout = _pooled_inputs(rng, overlapping, shape, sizes), both_signs(rng, *shape[:2], *sizes)
+        x = arguments[0]
+        x[:, :, [0, 0, -1], [0, -1, 0]] = x.max() + 0.1  # one number in three regions is no tie: no two of them are one
         _, cache = play.fractional_max_pool_forward(*arguments)
         return arguments, dout, play.fractional_max_pool_backward(dout, cache)
 
+    def observe(play: Functions, rng: Generator) -> Observations:
+        return {f"dx of shape {case[0]}": played(play, rng, *case)[2] for case in _HIGH_AND_WIDE}
+
     def consistent(play: Functions, rng: Generator) -> bool:
-        (x, *regions), dout, dx = played(play, rng)
+        (x, *regions), dout, dx = played(play, rng, *_HIGH_AND_WIDE[0])
         directions = rng.standard_normal((3, *x.shape))
         slopes = [
             along(lambda value: shaped("out", play.fractional_max_pool_forward(value, *regions)[0], dout), x, dout, v)
@@ -430,7 +441,7 @@ def _pool_gradient(claim: str, points: float, overlapping: bool | None) -> Check
         ]
         return bool(np.allclose([np.sum(shaped("dx", dx, x) * v) for v in directions], slopes, rtol=1e-6, atol=1e-6))
 
-    return replace(equals(claim, points, lambda play, rng: {"dx": played(play, rng)[2]}), consistent=consistent)
+    return replace(equals(claim, points, observe), consistent=consistent)
 
 
 FRACTIONAL_MAX_POOL_BACKWARD = Exercise(

@@ -76,7 +76,8 @@ def kept_shares(factors: Factors, shape: tuple[int, int]) -> Observe:
 
 
 def kept_scale(factors: Factors, shape: tuple[int, int], what: str) -> Observe:
-    """What kept entries are multiplied by. Deterministic: of 1,200 some are kept with probability 1 - 1e-185."""
+    """What kept entries are multiplied by. Deterministic: of 1,200 some are kept with probability 1 - 1e-185. No mask of
+    (31, 41) or (41, 49) keeps exactly p of its entries: one divided by the share it happens to keep is never right."""
 
     def observe(play: Functions, rng: Generator) -> Observations:
         found: Observations = {}
