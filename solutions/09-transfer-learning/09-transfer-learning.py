@@ -358,14 +358,18 @@ def linear_probe(features, y, l2, num_classes=None):
     onehot = np.eye(classes)[y]
     decay = l2 * np.append(np.ones(dim), 0)[:, None]
     rate = 1 / (np.linalg.norm(x, 2) ** 2 / (2 * count) + l2)
-    theta = before = np.zeros((dim + 1, classes))
-    enough = 1e-6 * np.abs(x.T @ (1 / classes - onehot) / count).max()  # the gradient at zeros, and a small part of it
-    for t in range(5000):
-        ahead = theta + t / (t + 3) * (theta - before)  # Nesterov's momentum
-        scores = x @ ahead
+
+    def slope_at(theta):
+        scores = x @ theta
         p = np.exp(scores - scores.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
-        slope = x.T @ (p - onehot) / count + decay * ahead
+        return x.T @ (p - onehot) / count + decay * theta
+
+    theta = before = np.zeros((dim + 1, classes))
+    enough = 1e-5 * np.abs(slope_at(theta)).max()
+    for t in range(5000):
+        ahead = theta + t / (t + 3) * (theta - before)  # Nesterov's momentum
+        slope = slope_at(ahead)
         if np.abs(slope).max() < enough:
             break
         before, theta = theta, ahead - rate * slope
