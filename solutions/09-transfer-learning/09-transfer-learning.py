@@ -366,7 +366,7 @@ def linear_probe(features, y, l2, num_classes=None):
         return x.T @ (p - onehot) / count + decay * theta
 
     theta = before = np.zeros((dim + 1, classes))
-    enough = 1e-5 * np.abs(slope_at(theta)).max()
+    enough = np.abs(slope_at(theta)).max() / 10_000
     for t in range(5000):
         ahead = theta + t / (t + 3) * (theta - before)  # Nesterov's momentum
         slope = slope_at(ahead)
